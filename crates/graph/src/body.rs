@@ -1,0 +1,264 @@
+//! Loop bodies: frames while they are recorded, [`Body`] when they are finished.
+
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+
+use pleach_tensor::Type;
+use rustc_hash::FxHasher;
+use smallvec::SmallVec;
+
+use crate::tape::{Inputs, Node, Tape};
+use crate::{FrameError, Graph, NodeId, Operator, Origin, TypeError};
+
+/// A body under construction.
+#[derive(Debug)]
+pub(crate) struct Frame<O> {
+    /// Unique in the graph: a stale id can never name a node of another frame.
+    pub(crate) number: u32,
+    pub(crate) tape: Tape<O>,
+    /// Tape index of every parameter, the declared ones first.
+    params: Vec<usize>,
+    /// Value of the enclosing frame for each parameter after the declared ones.
+    captures: Vec<NodeId>,
+    declared: usize,
+}
+
+impl<O: Operator> Frame<O> {
+    fn parameter(&mut self, ty: Type, origin: Origin) -> usize {
+        let op = O::parameter(self.params.len(), &ty);
+        let index = self.tape.append(Node { op, inputs: Inputs::new(), ty }, &[], origin);
+        self.params.push(index);
+        index
+    }
+
+    /// The parameter that stands for `outer`, a value of the enclosing frame.
+    fn capture(&mut self, outer: NodeId, ty: &Type, origin: &Origin) -> NodeId {
+        let known = self.captures.iter().position(|&id| id == outer);
+        let index = match known {
+            Some(i) => self.params[self.declared + i],
+            None => {
+                self.captures.push(outer);
+                self.parameter(ty.clone(), origin.clone())
+            }
+        };
+        NodeId::in_frame(self.number, index)
+    }
+}
+
+impl<O: Operator> Graph<O> {
+    /// The innermost open frame; 0 if no body is being recorded.
+    pub(crate) fn frame_number(&self) -> u32 {
+        self.inner.borrow().frames.last().map_or(0, |f| f.number)
+    }
+
+    /// Records a loop body: a function of `params` that may also use any value around it. Answers
+    /// the body and those outer values, which are its parameters after the declared ones.
+    ///
+    /// Operators without operands that take their value from outside (parameters, inputs) are
+    /// recorded outside and captured. Bodies nest.
+    ///
+    /// # Errors
+    /// [`FrameError`] if a result is poisoned or belongs to a body that is finished.
+    #[track_caller]
+    pub fn frame(
+        &self,
+        params: &[Type],
+        record: impl FnOnce(&[NodeId]) -> Vec<NodeId>,
+    ) -> Result<(Arc<Body<O>>, Vec<NodeId>), FrameError> {
+        /// Closes the frame even if the user's closure panics.
+        struct Open<'g, O: Operator>(&'g Graph<O>, u32);
+        impl<O: Operator> Drop for Open<'_, O> {
+            fn drop(&mut self) {
+                self.0.inner.borrow_mut().frames.retain(|f| f.number < self.1);
+            }
+        }
+
+        let (number, ids) = {
+            let mut inner = self.inner.borrow_mut();
+            inner.frames_opened += 1;
+            let number = inner.frames_opened;
+            let origin = inner.origin_or(std::panic::Location::caller());
+            let mut frame = Frame {
+                number,
+                tape: Tape::default(),
+                params: Vec::new(),
+                captures: Vec::new(),
+                declared: params.len(),
+            };
+            let ids: Vec<NodeId> = params
+                .iter()
+                .map(|ty| {
+                    let index = frame.parameter(ty.clone(), origin.clone());
+                    NodeId::in_frame(number, index)
+                })
+                .collect();
+            inner.frames.push(frame);
+            (number, ids)
+        };
+        let open = Open(self, number);
+        let results = record(&ids);
+        let mut local = Vec::with_capacity(results.len());
+        for (i, &id) in results.iter().enumerate() {
+            if id.is_poisoned() {
+                return Err(FrameError::Poisoned(i));
+            }
+            local.push(self.visible(id).ok_or(FrameError::Closed(i))?.index());
+        }
+        let frame = self.inner.borrow_mut().frames.pop().expect("frames close in order");
+        drop(open);
+        let body = Body::new(&frame.tape, &frame.params, &local);
+        Ok((Arc::new(body), frame.captures))
+    }
+
+    /// Operands as values of the frame that is being recorded.
+    pub(crate) fn localize(&self, inputs: &[NodeId]) -> Result<Inputs, TypeError> {
+        let mut local = Inputs::with_capacity(inputs.len());
+        for (operand, &id) in inputs.iter().enumerate() {
+            local.push(self.visible(id).ok_or(TypeError::ClosedFrame { operand })?);
+        }
+        Ok(local)
+    }
+
+    /// `id` as a value of the innermost open frame, captured if it comes from further out; `None`
+    /// if its frame is closed or it is no node of this graph.
+    pub(crate) fn visible(&self, id: NodeId) -> Option<NodeId> {
+        let mut inner = self.inner.borrow_mut();
+        let level = match id.frame() {
+            0 => 0,
+            frame => 1 + inner.frames.iter().position(|f| f.number == frame)?,
+        };
+        let tape = inner.tape(id.frame())?;
+        if id.index() >= tape.len() {
+            return None;
+        }
+        if level == inner.frames.len() {
+            return Some(id);
+        }
+        let ty = tape.node(id.index()).ty.clone();
+        let origin = tape.origins[id.index()].clone();
+        Some(inner.frames[level..].iter_mut().fold(id, |id, f| f.capture(id, &ty, &origin)))
+    }
+}
+
+/// A finished loop body or fused region: an immutable function in the form of a small tape.
+///
+/// Its first nodes are its parameters, in order. Bodies are compared by hash, then by content.
+#[derive(Clone, Debug)]
+pub struct Body<O> {
+    nodes: Box<[Node<O>]>,
+    params: usize,
+    results: SmallVec<[usize; 2]>,
+    hash: u64,
+}
+
+impl<O: Operator> Body<O> {
+    /// The part of `tape` that `results` need, parameters first.
+    fn new(tape: &Tape<O>, params: &[usize], results: &[usize]) -> Self {
+        let mut live = vec![false; tape.len()];
+        params.iter().chain(results).for_each(|&i| live[i] = true);
+        for i in (0..tape.len()).rev() {
+            if live[i] {
+                tape.node(i).inputs.iter().for_each(|id| live[id.index()] = true);
+            }
+        }
+        let rest = (0..tape.len()).filter(|i| live[*i] && !params.contains(i));
+        let order: Vec<usize> = params.iter().copied().chain(rest).collect();
+        let mut at = vec![0; tape.len()];
+        order.iter().enumerate().for_each(|(new, &old)| at[old] = new);
+        let nodes = order
+            .iter()
+            .map(|&old| {
+                let node = tape.node(old);
+                let inputs = node.inputs.iter().map(|id| NodeId::new(at[id.index()])).collect();
+                Node { op: node.op.clone(), inputs, ty: node.ty.clone() }
+            })
+            .collect();
+        Self::from_parts(nodes, params.len(), results.iter().map(|&r| at[r]).collect())
+    }
+
+    fn from_parts(nodes: Box<[Node<O>]>, params: usize, results: SmallVec<[usize; 2]>) -> Self {
+        let hash = BuildHasherDefault::<FxHasher>::default().hash_one((&nodes, params, &results));
+        Body { nodes, params, results, hash }
+    }
+
+    /// The function that a graph is: parameters are its parameter nodes, results its outputs.
+    pub(crate) fn from_graph(g: &Graph<O>) -> Self {
+        let inner = g.inner.borrow();
+        let tape = &inner.root;
+        let is_param = |i: usize, n: usize| tape.node(i).op == O::parameter(n, &tape.node(i).ty);
+        let mut params = Vec::new();
+        while let Some(i) = (0..tape.len()).find(|&i| is_param(i, params.len())) {
+            params.push(i);
+        }
+        let results: Vec<usize> = inner.roots.iter().map(|r| r.value.index()).collect();
+        Self::new(tape, &params, &results)
+    }
+
+    /// All nodes, operands before users, parameters first.
+    pub fn nodes(&self) -> &[Node<O>] {
+        &self.nodes
+    }
+
+    /// Number of parameters.
+    pub fn params(&self) -> usize {
+        self.params
+    }
+
+    /// Type of a parameter.
+    pub fn param_types(&self) -> impl ExactSizeIterator<Item = &Type> {
+        self.nodes[..self.params].iter().map(|n| &n.ty)
+    }
+
+    /// Positions of the results among the nodes.
+    pub fn results(&self) -> &[usize] {
+        &self.results
+    }
+
+    /// Types of the results.
+    pub fn result_types(&self) -> impl ExactSizeIterator<Item = &Type> {
+        self.results.iter().map(|&r| &self.nodes[r].ty)
+    }
+
+    /// Records the body in `g` with `args` for its parameters; answers the results.
+    #[track_caller]
+    pub fn instantiate(&self, g: &Graph<O>, args: &[NodeId]) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = args[..self.params].to_vec();
+        for node in &self.nodes[self.params..] {
+            let inputs: Inputs = node.inputs.iter().map(|id| ids[id.index()]).collect();
+            ids.push(g.push(node.op.clone(), &inputs));
+        }
+        self.results.iter().map(|&r| ids[r]).collect()
+    }
+}
+
+impl<O: Operator> PartialEq for Body<O> {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+            && self.params == other.params
+            && self.results == other.results
+            && self.nodes == other.nodes
+    }
+}
+
+impl<O: Operator> Eq for Body<O> {}
+
+impl<O> Hash for Body<O> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+impl<O: Operator> fmt::Display for Body<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, node) in self.nodes.iter().enumerate() {
+            crate::text::write_node(f, i, node)?;
+            f.write_str("; ")?;
+        }
+        for (i, r) in self.results.iter().enumerate() {
+            write!(f, "{}return %{r}", if i > 0 { "; " } else { "" })?;
+        }
+        f.write_str("}")
+    }
+}

@@ -1,0 +1,352 @@
+//! The graph: recording nodes.
+
+use std::cell::{Ref, RefCell};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use petgraph::Direction;
+use petgraph::graph::NodeIndex;
+use petgraph::visit::EdgeRef;
+use pleach_tensor::Type;
+use smallvec::SmallVec;
+
+use crate::body::Frame;
+use crate::tape::{Inputs, Node, Tape};
+use crate::{BuildError, BuildErrors, NodeId, Operator, Origin, Simpler, Site, Traits, TypeError};
+
+/// Rewrites that one [`Graph::push`] may chain before it records the node as it stands.
+const MAX_REWRITES: usize = 8;
+
+/// An append-only computation graph over a language of operators.
+///
+/// Recording takes `&self`; no borrow is held while an operator, a rule or user code runs.
+///
+/// *Architecture Invariant:* a graph that exists is well typed, and its index order is a
+/// topological order. An ill-typed node is never recorded: [`Graph::push`] answers with a
+/// poisoned id and keeps the error.
+pub struct Graph<O: Operator> {
+    pub(crate) inner: RefCell<Inner<O>>,
+    context: RefCell<O::Context>,
+}
+
+pub(crate) struct Inner<O> {
+    pub(crate) root: Tape<O>,
+    /// Loop bodies under construction, innermost last.
+    pub(crate) frames: Vec<Frame<O>>,
+    pub(crate) frames_opened: u32,
+    pub(crate) roots: Vec<Root>,
+    pub(crate) errors: Vec<BuildError>,
+    /// What is recorded now comes from here, if set; else from the caller's line.
+    pub(crate) origin: Option<Origin>,
+    pub(crate) scope: Option<Arc<str>>,
+    pub(crate) raw: bool,
+    strict: bool,
+}
+
+/// A value that the graph is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Name of the value.
+    pub name: Arc<str>,
+    /// The value.
+    pub value: NodeId,
+    /// The source that takes this value after a run, if it is an assignment.
+    pub target: Option<NodeId>,
+}
+
+impl<O: Operator> Default for Graph<O> {
+    fn default() -> Self {
+        let inner = Inner {
+            root: Tape::default(),
+            frames: Vec::new(),
+            frames_opened: 0,
+            roots: Vec::new(),
+            errors: Vec::new(),
+            origin: None,
+            scope: None,
+            raw: false,
+            strict: false,
+        };
+        Graph { inner: RefCell::new(inner), context: RefCell::default() }
+    }
+}
+
+impl<O: Operator> Graph<O> {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty graph that records exactly what is written: no canonical order, no identities,
+    /// no sharing (but of sources). For teaching and experiments.
+    pub fn raw() -> Self {
+        let g = Self::default();
+        g.inner.borrow_mut().raw = true;
+        g
+    }
+
+    /// Does it record exactly what is written?
+    pub fn is_raw(&self) -> bool {
+        self.inner.borrow().raw
+    }
+
+    /// From here on an ill-typed node panics at the user's line: for tests and notebooks.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.inner.borrow_mut().strict = true;
+        self
+    }
+
+    /// What the language keeps beside the tape.
+    pub fn context(&self) -> &RefCell<O::Context> {
+        &self.context
+    }
+
+    /// Number of nodes recorded, dead ones included.
+    pub fn len(&self) -> usize {
+        self.inner.borrow().root.len()
+    }
+
+    /// Has nothing been recorded?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every node, operands before users.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<O> {
+        (0..self.len()).map(NodeId::new)
+    }
+
+    /// The node, or `None` if the id is poisoned, of a finished body, or of no node.
+    pub fn get(&self, id: NodeId) -> Option<Arc<Node<O>>> {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(id.frame())?;
+        (id.index() < tape.len()).then(|| tape.node(id.index()).clone())
+    }
+
+    /// The node.
+    ///
+    /// # Panics
+    /// If the id is poisoned, belongs to a finished body or to another graph: for rules and
+    /// passes, whose ids are known to be good. With a user's id, ask [`Graph::get`].
+    pub fn node(&self, id: NodeId) -> Arc<Node<O>> {
+        self.get(id).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
+    }
+
+    /// The operator of the node. Panics as [`Graph::node`].
+    pub fn op(&self, id: NodeId) -> O {
+        self.node(id).op.clone()
+    }
+
+    /// The type of the node. Panics as [`Graph::node`].
+    pub fn ty(&self, id: NodeId) -> Type {
+        self.node(id).ty.clone()
+    }
+
+    /// The users of a node of the graph itself, by slot, in the order of recording.
+    pub fn users(&self, id: NodeId) -> Vec<(NodeId, usize)> {
+        let inner = self.inner.borrow();
+        let edges = inner.root.dag.edges_directed(NodeIndex::new(id.index()), Direction::Outgoing);
+        let mut users: Vec<_> =
+            edges.map(|e| (NodeId::new(e.target().index()), usize::from(e.weight().0))).collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Where the node comes from.
+    pub fn origin(&self, id: NodeId) -> Origin {
+        let inner = self.inner.borrow();
+        inner
+            .tape(id.frame())
+            .and_then(|tape| tape.origins.get(id.index()))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// What the graph is asked for, in order.
+    pub fn roots(&self) -> Vec<Root> {
+        self.inner.borrow().roots.clone()
+    }
+
+    /// Asks for a value under a name.
+    pub fn output(&self, name: &str, value: NodeId) {
+        self.inner.borrow_mut().roots.push(Root { name: name.into(), value, target: None });
+    }
+
+    /// Asks that source `target` take `value` after a run.
+    pub fn assign(&self, name: &str, target: NodeId, value: NodeId) {
+        let root = Root { name: name.into(), value, target: Some(target) };
+        self.inner.borrow_mut().roots.push(root);
+    }
+
+    /// Forgets everything that was asked for.
+    pub fn clear_roots(&self) {
+        self.inner.borrow_mut().roots.clear();
+    }
+
+    /// The independent errors so far, in order.
+    pub fn errors(&self) -> Ref<'_, [BuildError]> {
+        Ref::map(self.inner.borrow(), |inner| inner.errors.as_slice())
+    }
+
+    /// The error that a poisoned id stands for.
+    pub fn error_of(&self, id: NodeId) -> Option<BuildError> {
+        id.is_poisoned().then(|| self.inner.borrow().errors.get(id.index()).cloned()).flatten()
+    }
+
+    /// Is the graph free of errors?
+    ///
+    /// # Errors
+    /// Every independent one.
+    pub fn check(&self) -> Result<(), BuildErrors> {
+        match self.inner.borrow().errors.as_slice() {
+            [] => Ok(()),
+            errors => Err(BuildErrors(errors.to_vec())),
+        }
+    }
+
+    /// Keeps an error of the user's code that no type rule can see; the answer stands for it.
+    #[track_caller]
+    pub fn refuse(&self, op: impl fmt::Display, inputs: &[NodeId], reason: TypeError) -> NodeId {
+        if let Some(&poisoned) = inputs.iter().find(|id| id.is_poisoned()) {
+            return poisoned;
+        }
+        let operands = inputs.iter().filter_map(|&id| Some(self.get(id)?.ty.clone())).collect();
+        let mut inner = self.inner.borrow_mut();
+        let site = match &inner.origin {
+            Some(origin) => origin.first().cloned(),
+            None => Some(Site::new(Location::caller(), inner.scope.clone())),
+        };
+        let error = BuildError { op: op.to_string(), operands, reason, site };
+        if inner.strict {
+            drop(inner);
+            panic!("{error}");
+        }
+        inner.errors.push(error);
+        NodeId::poison(inner.errors.len() - 1)
+    }
+
+    /// Records `op` of `inputs`: type rule, canonical order of commutative operands, identities,
+    /// sharing of equal nodes, append. Answers the node that has the value.
+    ///
+    /// An ill-typed node is refused: the answer is poisoned and [`Graph::check`] reports the
+    /// error with the caller's line. Whatever uses a poisoned value is quietly poisoned too.
+    #[track_caller]
+    pub fn push(&self, op: O, inputs: &[NodeId]) -> NodeId {
+        if let Some(&poisoned) = inputs.iter().find(|id| id.is_poisoned()) {
+            return poisoned;
+        }
+        let (mut op, mut inputs) = match self.localize(inputs) {
+            Ok(inputs) => (op, inputs),
+            Err(reason) => return self.refuse(op, inputs, reason),
+        };
+        let mut ty = match self.infer(&op, &inputs) {
+            Ok(ty) => ty,
+            Err(reason) => return self.refuse(op, &inputs, reason),
+        };
+        if !self.is_raw() {
+            for _ in 0..MAX_REWRITES {
+                let commutes = op.traits().has(Traits::COMMUTATIVE);
+                if commutes && inputs.len() == 2 && inputs[0] > inputs[1] {
+                    inputs.swap(0, 1);
+                }
+                match op.simplify(self, &inputs) {
+                    Simpler::Same => break,
+                    Simpler::Existing(id) => {
+                        debug_assert_eq!(self.ty(id), ty, "an identity must keep the type");
+                        self.merge_origin(id, Location::caller());
+                        return id;
+                    }
+                    Simpler::Push(simpler, of) => {
+                        (op, inputs) = (simpler, of);
+                        match self.infer(&op, &inputs) {
+                            Ok(same) => {
+                                debug_assert_eq!(same, ty, "an identity must keep the type");
+                                ty = same;
+                            }
+                            Err(reason) => return self.refuse(op, &inputs, reason),
+                        }
+                    }
+                }
+            }
+        }
+        self.append(op, inputs, ty, Location::caller())
+    }
+
+    /// Type rule on the types of the operands; no borrow is held while it runs.
+    fn infer(&self, op: &O, inputs: &[NodeId]) -> Result<Type, TypeError> {
+        let nodes: SmallVec<[Arc<Node<O>>; 4]> = inputs.iter().map(|&id| self.node(id)).collect();
+        let types: SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
+        op.infer(&types)
+    }
+
+    fn append(
+        &self,
+        op: O,
+        inputs: Inputs,
+        ty: Type,
+        caller: &'static Location<'static>,
+    ) -> NodeId {
+        let source = op.traits().has(Traits::SOURCE);
+        let frame = if source { 0 } else { self.frame_number() };
+        let mut inner = self.inner.borrow_mut();
+        let origin = inner.origin_or(caller);
+        let share = source || !inner.raw;
+        let tape = inner.tape_mut(frame);
+        let found = if share { tape.find(&op, &inputs) } else { None };
+        let index = match found {
+            Some(index) => {
+                tape.origins[index].merge(&origin);
+                index
+            }
+            None => {
+                let parents: SmallVec<[usize; 4]> = inputs.iter().map(|id| id.index()).collect();
+                tape.append(Node { op, inputs, ty }, &parents, origin)
+            }
+        };
+        NodeId::in_frame(frame, index)
+    }
+
+    fn merge_origin(&self, id: NodeId, caller: &'static Location<'static>) {
+        let mut inner = self.inner.borrow_mut();
+        let origin = inner.origin_or(caller);
+        if let Some(old) = inner.tape_mut(id.frame()).origins.get_mut(id.index()) {
+            old.merge(&origin);
+        }
+    }
+}
+
+impl<O: Operator> Inner<O> {
+    /// The tape of an open frame.
+    pub(crate) fn tape(&self, frame: u32) -> Option<&Tape<O>> {
+        match frame {
+            0 => Some(&self.root),
+            _ => self.frames.iter().find(|f| f.number == frame).map(|f| &f.tape),
+        }
+    }
+
+    /// The tape of a frame that is known to be open.
+    pub(crate) fn tape_mut(&mut self, frame: u32) -> &mut Tape<O> {
+        match frame {
+            0 => &mut self.root,
+            _ => {
+                let open = self.frames.iter_mut().find(|f| f.number == frame);
+                &mut open.expect("the frame is open").tape
+            }
+        }
+    }
+
+    pub(crate) fn origin_or(&self, caller: &'static Location<'static>) -> Origin {
+        match &self.origin {
+            Some(origin) => origin.clone(),
+            None => Site::new(caller, self.scope.clone()).into(),
+        }
+    }
+}
+
+impl<O: Operator> fmt::Debug for Graph<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

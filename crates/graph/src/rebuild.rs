@@ -1,0 +1,99 @@
+//! Rewriting: a graph is never edited, it is built anew, node by node, in index order.
+
+use crate::tape::{Inputs, Node};
+use crate::{Graph, NodeId, Operator};
+
+/// What becomes of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// The same operator of the mapped operands.
+    Keep,
+    /// This node of the new graph.
+    Replace(NodeId),
+    /// Nothing: no kept node and no output may need it.
+    Drop,
+}
+
+/// Where the nodes of an old graph went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeMap(Vec<Option<NodeId>>);
+
+impl NodeMap {
+    /// The new node that has the value of `old`, if it was not dropped.
+    pub fn get(&self, old: NodeId) -> Option<NodeId> {
+        self.0.get(old.index()).copied().flatten()
+    }
+
+    /// First this map, then `next`.
+    #[must_use]
+    pub fn then(&self, next: &NodeMap) -> NodeMap {
+        NodeMap(self.0.iter().map(|id| id.and_then(|id| next.get(id))).collect())
+    }
+
+    /// Number of old nodes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Was the old graph empty?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<O: Operator> Graph<O> {
+    /// Builds the graph anew through [`Graph::push`]. `rewrite` is asked for every node with the
+    /// new graph, the old id, the node and its operands in the new graph. Outputs and assignments
+    /// are carried over; every new node comes from where its old one does.
+    ///
+    /// # Panics
+    /// If `rewrite` drops a node that a kept node, an output or an assignment needs: a defect of
+    /// the pass.
+    pub fn rebuild(
+        &self,
+        mut rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
+    ) -> (Graph<O>, NodeMap) {
+        let new = Graph::default();
+        let mut map: Vec<Option<NodeId>> = Vec::with_capacity(self.len());
+        for old in self.ids() {
+            let node = self.node(old);
+            let inputs: Option<Inputs> = node.inputs.iter().map(|x| map[x.index()]).collect();
+            let Some(inputs) = inputs else {
+                map.push(None);
+                continue;
+            };
+            let _at = new.at_origin(self.origin(old));
+            map.push(match rewrite(&new, old, &node, &inputs) {
+                Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
+                Rewrite::Replace(id) => Some(id),
+                Rewrite::Drop => None,
+            });
+        }
+        let map = NodeMap(map);
+        let at = |id: NodeId| map.get(id).expect("a pass must not drop what an output needs");
+        for root in self.roots() {
+            match root.target {
+                None => new.output(&root.name, at(root.value)),
+                Some(target) => new.assign(&root.name, at(target), at(root.value)),
+            }
+        }
+        (new, map)
+    }
+
+    /// For every node: does an output, an assignment or its target need it?
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.len()];
+        for root in self.roots() {
+            live[root.value.index()] = true;
+            if let Some(target) = root.target {
+                live[target.index()] = true;
+            }
+        }
+        for id in self.ids().rev() {
+            if live[id.index()] {
+                self.node(id).inputs.iter().for_each(|x| live[x.index()] = true);
+            }
+        }
+        live
+    }
+}

@@ -1,0 +1,188 @@
+//! Reverse mode: cotangents flow from results to operands, one sweep down the tape.
+//!
+//! **Source** Speelpenning 1980; Griewank and Walther, "Evaluating Derivatives", 2nd ed., ch. 3.
+
+use smallvec::SmallVec;
+
+use crate::operator::Grad;
+use crate::{GradError, Graph, NodeId, Operator};
+
+/// What reverse mode found for one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gradient {
+    /// The cotangent.
+    Value(NodeId),
+    /// No differentiable path leads from the value to any result. If some path was cut, `cut` is
+    /// the node that has no derivative.
+    Unreached {
+        /// The node that cuts the path nearest to the value.
+        cut: Option<NodeId>,
+    },
+}
+
+impl Gradient {
+    /// The cotangent, if there is one.
+    pub fn value(self) -> Option<NodeId> {
+        match self {
+            Gradient::Value(id) => Some(id),
+            Gradient::Unreached { .. } => None,
+        }
+    }
+}
+
+impl<O: Operator> Graph<O> {
+    /// Pulls the cotangents of results back to the values `wrt`: appends the nodes of
+    /// `Σ (∂y/∂x)ᵀ dy` over the `(y, dy)` in `seeds`, for each `x` in `wrt`.
+    ///
+    /// Only what lies between `wrt` and the results is differentiated. Cost: O(tape between
+    /// them), no recursion.
+    ///
+    /// # Errors
+    /// [`GradError`] if a value is no float, a seed has the wrong type, or a gradient rule is
+    /// ill-typed.
+    pub fn reverse(
+        &self,
+        seeds: &[(NodeId, NodeId)],
+        wrt: &[NodeId],
+    ) -> Result<Vec<Gradient>, GradError> {
+        self.check()?;
+        let frame = self.frame_number();
+        let seeds = self.checked_seeds(seeds, "cotangent")?;
+        let wrt = wrt
+            .iter()
+            .map(|&x| self.visible(x).ok_or(GradError::Frame(x)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let id = |i: usize| NodeId::in_frame(frame, i);
+        let Some(end) = seeds.iter().map(|(y, _)| y.index() + 1).max() else {
+            return Ok(vec![Gradient::Unreached { cut: None }; wrt.len()]);
+        };
+        let needed = self.reachable_from(frame, &wrt, end);
+
+        let mut cotangents: Vec<Option<NodeId>> = vec![None; end];
+        for &(y, dy) in &seeds {
+            self.accumulate(&mut cotangents[y.index()], dy);
+        }
+        let mut cuts: Vec<(usize, usize)> = Vec::new();
+        for i in (0..end).rev() {
+            let Some(dy) = cotangents[i].filter(|_| needed[i]) else { continue };
+            let y = id(i);
+            let node = self.node(y);
+            let need: SmallVec<[bool; 4]> = node.inputs.iter().map(|x| needed[x.index()]).collect();
+            if !need.contains(&true) {
+                continue;
+            }
+            let _at = self.at_origin(self.origin(y));
+            let grads = node.op.vjp(self, &node.inputs, y, dy, &need);
+            for (slot, &x) in node.inputs.iter().enumerate().filter(|(slot, _)| need[*slot]) {
+                match grads.get(slot) {
+                    Some(&Grad::Flow(dx)) => {
+                        self.check_rule(&node.op, slot, x, dx)?;
+                        self.accumulate(&mut cotangents[x.index()], dx);
+                    }
+                    Some(Grad::Zero) => {
+                        let zero = O::full(self, &self.ty(x), 0.0);
+                        self.accumulate(&mut cotangents[x.index()], zero);
+                    }
+                    Some(Grad::Cut) => cuts.push((i, slot)),
+                    None => {
+                        return Err(GradError::RuleType {
+                            op: node.op.to_string(),
+                            operand: slot,
+                            expected: self.ty(x),
+                            got: "nothing".into(),
+                        });
+                    }
+                }
+            }
+        }
+        self.check()?;
+        Ok(wrt
+            .iter()
+            .map(|&x| match cotangents.get(x.index()).copied().flatten() {
+                Some(dx) => Gradient::Value(dx),
+                None => Gradient::Unreached { cut: self.cut_after(frame, x, &cuts, end) },
+            })
+            .collect())
+    }
+
+    /// `(value, seed)` pairs as values of the current frame, each seed of its value's type.
+    pub(crate) fn checked_seeds(
+        &self,
+        seeds: &[(NodeId, NodeId)],
+        what: &'static str,
+    ) -> Result<Vec<(NodeId, NodeId)>, GradError> {
+        let check = |&(y, dy): &(NodeId, NodeId)| {
+            let y = self.visible(y).ok_or(GradError::Frame(y))?;
+            let dy = self.visible(dy).ok_or(GradError::Frame(dy))?;
+            let (node, got) = (self.node(y), self.ty(dy));
+            if !node.ty.dtype().is_float() {
+                let site = self.origin(y).first().cloned();
+                let (op, ty) = (node.op.to_string(), node.ty.clone());
+                return Err(GradError::NotFloat { op, ty, site });
+            }
+            if node.ty != got {
+                return Err(GradError::SeedType { what, expected: node.ty.clone(), got });
+            }
+            Ok((y, dy))
+        };
+        seeds.iter().map(check).collect()
+    }
+
+    /// For every node of the frame before `end`: does it depend on one of `from`?
+    pub(crate) fn reachable_from(&self, frame: u32, from: &[NodeId], end: usize) -> Vec<bool> {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(frame).expect("the current frame is open");
+        let mut reached = vec![false; end];
+        from.iter().filter(|x| x.index() < end).for_each(|x| reached[x.index()] = true);
+        let start = from.iter().map(|x| x.index()).min().unwrap_or(end);
+        for i in start..end {
+            reached[i] |= tape.node(i).inputs.iter().any(|x| reached[x.index()]);
+        }
+        reached
+    }
+
+    fn accumulate(&self, into: &mut Option<NodeId>, dx: NodeId) {
+        *into = Some(match *into {
+            Some(sum) => O::add(self, sum, dx),
+            None => dx,
+        });
+    }
+
+    /// A cotangent must have its operand's type; a poisoned one is reported by `check` later.
+    fn check_rule(&self, op: &O, operand: usize, x: NodeId, dx: NodeId) -> Result<(), GradError> {
+        self.check()?;
+        let (expected, got) = (self.ty(x), self.ty(dx));
+        if expected == got {
+            return Ok(());
+        }
+        Err(GradError::RuleType { op: op.to_string(), operand, expected, got: got.to_string() })
+    }
+
+    /// Of the cuts behind `x`, the node nearest to the results at which a float stopped being
+    /// differentiable.
+    fn cut_after(
+        &self,
+        frame: u32,
+        x: NodeId,
+        cuts: &[(usize, usize)],
+        end: usize,
+    ) -> Option<NodeId> {
+        let behind = self.reachable_from(frame, &[x], end);
+        let &(user, slot) = cuts.iter().find(|(user, slot)| {
+            let input = self.node(NodeId::in_frame(frame, *user)).inputs[*slot];
+            behind[input.index()]
+        })?;
+        // Where an integer flows in, the node to name is the one that made it from a float.
+        let mut cut = NodeId::in_frame(frame, user);
+        let mut input = self.node(cut).inputs[slot];
+        while !self.ty(input).dtype().is_float() {
+            cut = input;
+            let node = self.node(cut);
+            match node.inputs.iter().find(|i| behind[i.index()]) {
+                Some(&next) => input = next,
+                None => break,
+            }
+        }
+        Some(cut)
+    }
+}

@@ -1,0 +1,80 @@
+//! Kernels: the machine code under a plan, and the only `unsafe` of the project.
+//!
+//! This crate knows no graph. A caller describes work as a list of [`Kernel`]s over [`Slice`]s of
+//! numbered buffers; [`Program::new`] checks all of it once; [`run`] executes it with no
+//! allocation, with the same bits for any number of threads.
+//!
+//! | I want to… | item |
+//! |---|---|
+//! | say how an operator is executed, as data | [`Lowering`], [`View`], [`ScalarOp`] |
+//! | describe elementwise work, fused or not | [`ScalarProgram`] |
+//! | describe a piece of memory | [`Slice`] |
+//! | describe an instruction | [`Kernel`] |
+//! | check a list of instructions | [`Program`] |
+//! | run it | [`run`] with [`Bound`] buffers and a [`Pool`] |
+//!
+//! ```
+//! use pleach_kernels::*;
+//! use pleach_tensor::F32;
+//!
+//! let slice = |b: u32| Slice::new(BufferId(b), F32, 0, &[2, 3]);
+//! let mut p = ScalarProgram::new(vec![F32, F32]);
+//! let sum = p.push(ScalarOp::Add, F32, &[Reg(0), Reg(1)]);
+//! p.outputs.push(sum);
+//! let add = Kernel::Loop { program: p, inputs: vec![slice(0), slice(1)], outputs: vec![slice(2)] };
+//! let read = BufferSpec { bytes: 24, writable: false };
+//! let write = BufferSpec { bytes: 24, writable: true };
+//! let program = Program::new(vec![add], vec![read, read, write])?;
+//!
+//! let (a, b) = ([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [10.0f32; 6]);
+//! let mut c = AlignedBuf::new(24);
+//! run(&program, &mut [Bound::read(&a), Bound::read(&b), Bound::write(&mut c)], &Pool::new(1))?;
+//! assert_eq!(c.as_slice::<f32>().unwrap(), [11.0, 12.0, 13.0, 14.0, 15.0, 16.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod argmax;
+mod bind;
+mod buffer;
+mod call;
+mod check;
+mod copy;
+mod fault;
+mod gather;
+mod gemm;
+mod index;
+mod kernel;
+mod loop_plan;
+mod loop_run;
+mod lowering;
+mod math;
+mod micro_gemm;
+mod num;
+mod pool;
+mod program;
+mod random;
+mod reduce;
+mod reduce_order;
+mod run;
+mod scalar;
+mod scalar_program;
+mod slice;
+mod space;
+mod take;
+mod tile_fn;
+mod vector;
+
+pub use bind::Bound;
+pub use buffer::AlignedBuf;
+pub use call::HostCall;
+pub use fault::{Fault, ProgramError};
+pub use gemm::in_library_gemm;
+pub use kernel::Kernel;
+pub use lowering::{Axes, Lowering, RandomOp, ReduceOp, View};
+pub use pool::Pool;
+pub use program::{BufferSpec, Program};
+pub use run::{RunError, run};
+pub use scalar::{Scalar, ScalarOp};
+pub use scalar_program::{Reg, ScalarInstr, ScalarProgram};
+pub use slice::{BufferId, Slice, Strides};
+pub use space::MAX_RANK;

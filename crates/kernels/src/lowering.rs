@@ -1,0 +1,129 @@
+//! The vocabulary in which an operator says how it is executed: pure data, no kernel.
+
+use smallvec::SmallVec;
+
+use crate::ScalarOp;
+
+/// Axis numbers, lengths, starts or steps, one an axis.
+pub type Axes = SmallVec<[usize; 4]>;
+
+/// How an operator is executed. Shapes come from the types of its operands and its output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lowering {
+    /// Elementwise: every operand has the output's shape.
+    Scalar(ScalarOp),
+    /// The output is the operand seen through other strides.
+    View(View),
+    /// Batched matrix product `[.., m, k] × [.., k, n]`, batch axes equal.
+    Gemm,
+    /// `axes` are reduced and removed.
+    Reduce {
+        /// What joins two elements.
+        op: ReduceOp,
+        /// The axes, in increasing order.
+        axes: Axes,
+    },
+    /// Index (i64) of the largest element along `axis`, which is removed. The first of equal ones;
+    /// NaN counts as the largest, the first NaN wins.
+    ArgMax {
+        /// The axis.
+        axis: usize,
+    },
+    /// Operands (x, indices i32 or i64 of any rank): the output has the shape
+    /// `x[..axis] ++ indices ++ x[axis + 1..]`.
+    Take {
+        /// The axis indexed.
+        axis: usize,
+    },
+    /// The adjoint of [`Take`](Lowering::Take): operands (dy, indices); adds the slices of `dy`, in
+    /// the order of the indices, into zeros whose `axis` has length `len`.
+    TakeAdd {
+        /// The axis indexed.
+        axis: usize,
+        /// Its length in the output.
+        len: usize,
+    },
+    /// Operands (x, indices) of the same rank. The output has the shape of `indices`, and takes
+    /// element `indices[i]` along `axis`; off the axis `indices` may be shorter than `x`.
+    Gather {
+        /// The axis indexed.
+        axis: usize,
+    },
+    /// The adjoint of [`Gather`](Lowering::Gather): operands (dy, indices); adds into zeros of the
+    /// output's type.
+    ScatterAdd {
+        /// The axis indexed.
+        axis: usize,
+        /// Its length in the output.
+        len: usize,
+    },
+    /// Any number of operands, one after the other along `axis`.
+    Concat {
+        /// The axis along which they follow one another.
+        axis: usize,
+    },
+    /// Zeros around the operand, which sits at offset `before` of the output.
+    Pad {
+        /// Zeros before the operand, one number an axis.
+        before: Axes,
+    },
+    /// No operands: every element is `value`.
+    Fill {
+        /// The value; integers get it through a cast to i64.
+        value: f64,
+    },
+    /// No operands: the index along `axis`, converted to the element type.
+    Iota {
+        /// The axis.
+        axis: usize,
+    },
+    /// Operand: a key (i64 scalar). Element `i`, row-major, is draw `i` of that key.
+    Random(RandomOp),
+    /// Operands (key, n), i64 scalars: [`Key::fold`](pleach_tensor::Key::fold).
+    FoldIn,
+    /// An input, parameter or constant: the executor binds it.
+    Source,
+    /// No kernel yet: the executor calls the reference interpreter.
+    Interpret,
+}
+
+/// How the elements of an operand are seen. Lengths come from the output's type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum View {
+    /// The same elements in row-major order under another shape.
+    Reshape,
+    /// Output axis `i` is operand axis `p[i]`.
+    Permute(Axes),
+    /// Output axis `i` is operand axis `b[i]`, or repeats it if `None`. An operand axis of length 1
+    /// is stretched.
+    Broadcast(SmallVec<[Option<usize>; 4]>),
+    /// Output index `i` is operand index `start + i·step`, on every axis.
+    Slice {
+        /// First index, one an axis.
+        start: Axes,
+        /// Distance of two indices, one an axis.
+        step: Axes,
+    },
+    /// The operand itself.
+    Identity,
+}
+
+/// What joins two elements of a reduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceOp {
+    /// Sum; integers wrap. Of nothing: 0.
+    Sum,
+    /// Largest, NaN if there is one. Of nothing: -∞ or the smallest integer.
+    Max,
+    /// Smallest, NaN if there is one. Of nothing: ∞ or the largest integer.
+    Min,
+}
+
+/// A distribution of random elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RandomOp {
+    /// Uniform in `[0, 1)`.
+    Uniform,
+    /// Standard normal.
+    Normal,
+}

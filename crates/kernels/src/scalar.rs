@@ -1,0 +1,197 @@
+//! Operations on single elements, and constants.
+
+use std::fmt;
+
+use pleach_tensor::{DType, Element, for_dtype};
+
+/// A constant of one element type. Equality and hashing go by bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scalar {
+    dtype: DType,
+    bits: u64,
+}
+
+impl Scalar {
+    /// `value` converted as [`Element::from_f64`] does.
+    pub fn from_f64(dtype: DType, value: f64) -> Scalar {
+        let bits = for_dtype!(dtype, T => <T as Element>::from_f64(value).to_bits64());
+        Scalar { dtype, bits }
+    }
+
+    /// `value` converted as [`Element::from_i64`] does.
+    pub fn from_i64(dtype: DType, value: i64) -> Scalar {
+        let bits = for_dtype!(dtype, T => <T as Element>::from_i64(value).to_bits64());
+        Scalar { dtype, bits }
+    }
+
+    /// The value of [`Lowering::Fill`](crate::Lowering::Fill): integers go through a cast to i64.
+    pub fn fill(dtype: DType, value: f64) -> Scalar {
+        if dtype.is_int() {
+            Scalar::from_i64(dtype, value as i64)
+        } else {
+            Scalar::from_f64(dtype, value)
+        }
+    }
+
+    /// The element type.
+    pub fn dtype(self) -> DType {
+        self.dtype
+    }
+
+    /// The bits, zero-extended.
+    pub fn bits(self) -> u64 {
+        self.bits
+    }
+
+    /// The value as `f64` (integers beyond 2⁵³ are rounded).
+    pub fn to_f64(self) -> f64 {
+        match self.dtype {
+            DType::F32 => f64::from(f32::from_bits(self.bits as u32)),
+            DType::F64 => f64::from_bits(self.bits),
+            _ => self.to_i64() as f64,
+        }
+    }
+
+    /// The value as `i64`; floats are truncated.
+    pub fn to_i64(self) -> i64 {
+        match self.dtype {
+            DType::F32 | DType::F64 => self.to_f64() as i64,
+            DType::I32 => i64::from(self.bits as i32),
+            _ => self.bits as i64,
+        }
+    }
+}
+
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dtype.is_float() {
+            write!(f, "{:?}_{}", self.to_f64(), self.dtype)
+        } else {
+            write!(f, "{}_{}", self.to_i64(), self.dtype)
+        }
+    }
+}
+
+/// An operation on elements. Floats follow IEEE 754 without contraction, integers wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScalarOp {
+    /// The operand.
+    Copy,
+    /// Opposite.
+    Neg,
+    /// Absolute value.
+    Abs,
+    /// -1, 0 or 1; NaN and ±0 stay.
+    Sign,
+    /// Exponential (floats, as everything down to [`Floor`](ScalarOp::Floor)).
+    Exp,
+    /// Natural logarithm, NaN below 0.
+    Ln,
+    /// Natural logarithm of 1 + x.
+    Ln1p,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Square root.
+    Sqrt,
+    /// Error function.
+    Erf,
+    /// Largest integer not above.
+    Floor,
+    /// Logical not (bool).
+    Not,
+    /// Conversion to another element type, as [`Element`] describes.
+    Cast(DType),
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Quotient. Integers truncate, by zero gives 0, the smallest by -1 wraps.
+    Div,
+    /// Larger one; NaN if either is; `max(-0, 0)` is 0.
+    Max,
+    /// Smaller one; NaN if either is; `min(-0, 0)` is -0.
+    Min,
+    /// Equal? (any type)
+    Equal,
+    /// Less?
+    Less,
+    /// Less or equal?
+    LessEqual,
+    /// Logical and (bool).
+    And,
+    /// Logical or (bool).
+    Or,
+    /// `(condition, a, b)`: `a` where the condition (bool) holds, else `b`.
+    Select,
+    /// A constant, no operand.
+    Const(Scalar),
+}
+
+impl ScalarOp {
+    /// Number of operands.
+    pub fn arity(self) -> usize {
+        use ScalarOp::*;
+        match self {
+            Const(_) => 0,
+            Copy | Neg | Abs | Sign | Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Floor | Not
+            | Cast(_) => 1,
+            Add | Sub | Mul | Div | Max | Min | Equal | Less | LessEqual | And | Or => 2,
+            Select => 3,
+        }
+    }
+
+    /// The element type of the result for operands of type `dtype` (of the branches of a select;
+    /// ignored by a constant).
+    pub fn result(self, dtype: DType) -> DType {
+        use ScalarOp::*;
+        match self {
+            Cast(to) => to,
+            Const(value) => value.dtype(),
+            Equal | Less | LessEqual => DType::Bool,
+            _ => dtype,
+        }
+    }
+
+    /// Is the operation defined on operands of type `dtype`?
+    pub fn accepts(self, dtype: DType) -> bool {
+        use ScalarOp::*;
+        match self {
+            Copy | Cast(_) | Select | Equal => true,
+            Const(value) => value.dtype() == dtype,
+            Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Floor => dtype.is_float(),
+            Not | And | Or => dtype == DType::Bool,
+            Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min | Less | LessEqual => {
+                dtype != DType::Bool
+            }
+        }
+    }
+
+    /// Rough time of one element in units of an addition: how work is cut into tasks.
+    pub(crate) fn weight(self) -> usize {
+        use ScalarOp::*;
+        match self {
+            Exp | Ln => 6,
+            Ln1p | Tanh | Erf => 12,
+            Div | Sqrt => 3,
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_keep_their_bits() {
+        assert_ne!(Scalar::from_f64(DType::F32, 0.0), Scalar::from_f64(DType::F32, -0.0));
+        assert_eq!(Scalar::from_i64(DType::I64, i64::MIN).to_i64(), i64::MIN);
+        assert_eq!(Scalar::from_i64(DType::I32, -3).to_f64(), -3.0);
+        assert_eq!(Scalar::from_f64(DType::F32, 0.1).to_f64(), f64::from(0.1f32));
+        assert_eq!(Scalar::fill(DType::U8, -1.0).to_i64(), 255);
+        assert_eq!(Scalar::fill(DType::Bool, 0.5).to_i64(), 1);
+        assert_eq!(format!("{:?}", Scalar::from_f64(DType::F64, 1.5)), "1.5_f64");
+    }
+}
