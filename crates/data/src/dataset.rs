@@ -125,9 +125,7 @@ impl Dataset {
         count: usize,
         rows: impl Iterator<Item = usize> + Clone,
     ) -> Result<Vec<Tensor>, DataError> {
-        let take = |tensor: &Tensor| {
-            for_dtype!(tensor.dtype(), T => take_rows::<T>(tensor, count, rows.clone()))
-        };
+        let take = |tensor: &Tensor| for_dtype!(tensor.dtype(), T => take_rows::<T>(tensor, count, rows.clone()));
         self.tensors.iter().map(take).collect()
     }
 }

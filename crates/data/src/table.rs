@@ -62,13 +62,17 @@ impl Csv {
         Self::parse(reader, PathBuf::from("<reader>"), options)
     }
 
-    fn parse(input: impl Read, path: PathBuf, options: &CsvOptions) -> Result<Csv, DataError> {
+    fn parse(mut input: impl Read, path: PathBuf, options: &CsvOptions) -> Result<Csv, DataError> {
+        let mut bytes = Vec::new();
+        if let Err(source) = input.read_to_end(&mut bytes) {
+            return Err(DataError::Io { path, source });
+        }
         let mut reader = ReaderBuilder::new()
             .has_headers(options.header)
             .delimiter(options.delimiter)
             .trim(Trim::All)
-            .from_reader(input);
-        let fail = |error: csv::Error| refuse(&path, error);
+            .from_reader(&bytes[..]);
+        let fail = |error: csv::Error| refuse(&path, &bytes, error);
         let names: Vec<String> = if options.header {
             reader.headers().map_err(fail)?.iter().map(String::from).collect()
         } else {
@@ -76,9 +80,13 @@ impl Csv {
         };
         let (mut text, mut ends, mut lines) = (String::new(), Vec::new(), Vec::new());
         let (mut record, mut width) = (StringRecord::new(), names.len());
+        let (mut counted, mut line) = (0, 1);
         while reader.read_record(&mut record).map_err(fail)? {
             width = record.len();
-            lines.push(record.position().map_or(0, csv::Position::line));
+            let start = row_start(&bytes, record.position()).max(counted);
+            line += newlines(&bytes[counted..start]);
+            counted = start;
+            lines.push(line);
             for cell in &record {
                 text.push_str(cell);
                 ends.push(text.len());
@@ -178,18 +186,26 @@ impl Csv {
     }
 }
 
-fn refuse(path: &Path, error: csv::Error) -> DataError {
+fn refuse(path: &Path, bytes: &[u8], error: csv::Error) -> DataError {
     let path = path.to_path_buf();
-    let line = error.position().map_or(0, csv::Position::line);
+    let line = 1 + newlines(&bytes[..row_start(bytes, error.position())]);
     match error.into_kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => DataError::Ragged {
-            path,
-            line,
-            expected: expected_len as usize,
-            found: len as usize,
-        },
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            DataError::Ragged { path, line, expected: expected_len as usize, found: len as usize }
+        }
         ErrorKind::Utf8 { err, .. } => DataError::Utf8 { path, line, column: err.field() },
         ErrorKind::Io(source) => DataError::Io { path, source },
         other => DataError::Io { path, source: std::io::Error::other(format!("{other:?}")) },
     }
+}
+
+/// Where a row begins. The reader's own position, byte and line, is before the empty lines that it
+/// skips and before the line feed that ends a line with carriage return.
+fn row_start(bytes: &[u8], position: Option<&csv::Position>) -> usize {
+    let start = position.map_or(0, |p| p.byte() as usize).min(bytes.len());
+    start + bytes[start..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count()
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use pleach_tensor::Type;
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use crate::tape::{Inputs, Node, Tape};
+use crate::tape::{Inputs, Key, Node, Tape};
+use crate::graph::Inner;
 use crate::{FrameError, Graph, NodeId, Operator, Origin, TypeError};
 
 /// A body under construction.
@@ -21,25 +22,32 @@ pub(crate) struct Frame<O> {
     params: Vec<usize>,
     /// Value of the enclosing frame for each parameter after the declared ones.
     captures: Vec<NodeId>,
+    /// Tape index of the parameter that stands for a value of the enclosing frame.
+    captured: FxHashMap<NodeId, usize>,
     declared: usize,
 }
 
 impl<O: Operator> Frame<O> {
     fn parameter(&mut self, ty: Type, origin: Origin) -> usize {
         let op = O::parameter(self.params.len(), &ty);
-        let index = self.tape.append(Node { op, inputs: Inputs::new(), ty }, &[], origin);
+        let key = Key::new(&op, &[]);
+        // A rule may have recorded a parameter of its own that looks the same.
+        let twin = self.tape.find_key(key, &op, &[]).is_some();
+        let node = Node { op, inputs: Inputs::new(), ty };
+        let index = self.tape.append(key, node, origin, twin);
         self.params.push(index);
         index
     }
 
     /// The parameter that stands for `outer`, a value of the enclosing frame.
     fn capture(&mut self, outer: NodeId, ty: &Type, origin: &Origin) -> NodeId {
-        let known = self.captures.iter().position(|&id| id == outer);
-        let index = match known {
-            Some(i) => self.params[self.declared + i],
+        let index = match self.captured.get(&outer) {
+            Some(&index) => index,
             None => {
+                let index = self.parameter(ty.clone(), origin.clone());
                 self.captures.push(outer);
-                self.parameter(ty.clone(), origin.clone())
+                self.captured.insert(outer, index);
+                index
             }
         };
         NodeId::in_frame(self.number, index)
@@ -49,11 +57,12 @@ impl<O: Operator> Frame<O> {
 impl<O: Operator> Graph<O> {
     /// The innermost open frame; 0 if no body is being recorded.
     pub(crate) fn frame_number(&self) -> u32 {
-        self.inner.borrow().frames.last().map_or(0, |f| f.number)
+        self.inner.borrow().current()
     }
 
     /// Records a loop body: a function of `params` that may also use any value around it. Answers
-    /// the body and those outer values, which are its parameters after the declared ones.
+    /// the body and those outer values that its results need: its parameters after the declared
+    /// ones.
     ///
     /// Operators without operands that take their value from outside (parameters, inputs) are
     /// recorded outside and captured. Bodies nest.
@@ -84,6 +93,7 @@ impl<O: Operator> Graph<O> {
                 tape: Tape::default(),
                 params: Vec::new(),
                 captures: Vec::new(),
+                captured: FxHashMap::default(),
                 declared: params.len(),
             };
             let ids: Vec<NodeId> = params
@@ -107,12 +117,19 @@ impl<O: Operator> Graph<O> {
         }
         let frame = self.inner.borrow_mut().frames.pop().expect("frames close in order");
         drop(open);
-        let body = Body::new(&frame.tape, &frame.params, &local);
-        Ok((Arc::new(body), frame.captures))
+        let live = frame.tape.needed_by(local.iter().copied());
+        let (declared, captured) = frame.params.split_at(frame.declared);
+        let used = captured.iter().zip(&frame.captures).filter(|(i, _)| live[**i]);
+        let (captured, captures): (Vec<usize>, Vec<NodeId>) = used.unzip();
+        let body = Body::new(&frame.tape, &[declared, &captured].concat(), &local);
+        Ok((Arc::new(body), captures))
     }
 
     /// Operands as values of the frame that is being recorded.
     pub(crate) fn localize(&self, inputs: &[NodeId]) -> Result<Inputs, TypeError> {
+        if self.inner.borrow().are_local(inputs) {
+            return Ok(Inputs::from_slice(inputs));
+        }
         let mut local = Inputs::with_capacity(inputs.len());
         for (operand, &id) in inputs.iter().enumerate() {
             local.push(self.visible(id).ok_or(TypeError::ClosedFrame { operand })?);
@@ -141,6 +158,29 @@ impl<O: Operator> Graph<O> {
     }
 }
 
+impl<O: Operator> Inner<O> {
+    /// Parameters of the innermost open frame, by tape index, that stand for outer values which
+    /// depend on `x`, a value of an outer frame; but for the one that stands for `x` itself.
+    pub(crate) fn aliases(&self, x: NodeId) -> Vec<usize> {
+        let level = match x.frame() {
+            0 => Some(0),
+            frame => self.frames.iter().position(|f| f.number == frame).map(|i| i + 1),
+        };
+        let (Some(level), Some(tape)) = (level, self.tape(x.frame())) else { return Vec::new() };
+        let mut depends = tape.reached_from([x.index()], tape.len());
+        let (mut itself, mut aliases) = (Some(x), Vec::new());
+        for f in &self.frames[level..] {
+            let captured = f.captures.iter().map(|outer| (outer, f.captured[outer]));
+            aliases = captured.filter(|(outer, _)| depends[outer.index()]).map(|(_, i)| i).collect();
+            depends = f.tape.reached_from(aliases.iter().copied(), f.tape.len());
+            let index = itself.and_then(|id| f.captured.get(&id)).copied();
+            aliases.retain(|&alias| Some(alias) != index);
+            itself = index.map(|i| NodeId::in_frame(f.number, i));
+        }
+        aliases
+    }
+}
+
 /// A finished loop body or fused region: an immutable function in the form of a small tape.
 ///
 /// Its first nodes are its parameters, in order. Bodies are compared by hash, then by content.
@@ -155,25 +195,24 @@ pub struct Body<O> {
 impl<O: Operator> Body<O> {
     /// The part of `tape` that `results` need, parameters first.
     fn new(tape: &Tape<O>, params: &[usize], results: &[usize]) -> Self {
-        let mut live = vec![false; tape.len()];
-        params.iter().chain(results).for_each(|&i| live[i] = true);
-        for i in (0..tape.len()).rev() {
-            if live[i] {
-                tape.node(i).inputs.iter().for_each(|id| live[id.index()] = true);
-            }
-        }
-        let rest = (0..tape.len()).filter(|i| live[*i] && !params.contains(i));
+        let mut rest = tape.needed_by(results.iter().copied());
+        params.iter().for_each(|&i| rest[i] = false);
+        let rest = (0..tape.len()).filter(|&i| rest[i]);
         let order: Vec<usize> = params.iter().copied().chain(rest).collect();
         let mut at = vec![0; tape.len()];
         order.iter().enumerate().for_each(|(new, &old)| at[old] = new);
-        let nodes = order
-            .iter()
-            .map(|&old| {
-                let node = tape.node(old);
-                let inputs = node.inputs.iter().map(|id| NodeId::new(at[id.index()])).collect();
-                Node { op: node.op.clone(), inputs, ty: node.ty.clone() }
-            })
-            .collect();
+        let node = |(new, &old): (usize, &usize)| {
+            let node = tape.node(old);
+            // Parameters that were captured but are not needed leave no gap.
+            let op = if new < params.len() {
+                O::parameter(new, &node.ty)
+            } else {
+                node.op.clone()
+            };
+            let inputs = node.inputs.iter().map(|id| NodeId::new(at[id.index()])).collect();
+            Node { op, inputs, ty: node.ty.clone() }
+        };
+        let nodes = order.iter().enumerate().map(node).collect();
         Self::from_parts(nodes, params.len(), results.iter().map(|&r| at[r]).collect())
     }
 
@@ -183,16 +222,22 @@ impl<O: Operator> Body<O> {
     }
 
     /// The function that a graph is: parameters are its parameter nodes, results its outputs.
-    pub(crate) fn from_graph(g: &Graph<O>) -> Self {
+    pub(crate) fn from_graph(g: &Graph<O>) -> Result<Self, String> {
         let inner = g.inner.borrow();
         let tape = &inner.root;
         let is_param = |i: usize, n: usize| tape.node(i).op == O::parameter(n, &tape.node(i).ty);
+        let leaves: Vec<usize> =
+            (0..tape.len()).filter(|&i| tape.node(i).inputs.is_empty()).collect();
         let mut params = Vec::new();
-        while let Some(i) = (0..tape.len()).find(|&i| is_param(i, params.len())) {
+        while let Some(&i) = leaves.iter().find(|&&i| is_param(i, params.len())) {
             params.push(i);
         }
+        let again = |i: usize| !params.contains(&i) && (0..params.len()).any(|n| is_param(i, n));
+        if let Some(&i) = leaves.iter().find(|&&i| again(i)) {
+            return Err(format!("{} is defined twice", tape.node(i).op));
+        }
         let results: Vec<usize> = inner.roots.iter().map(|r| r.value.index()).collect();
-        Self::new(tape, &params, &results)
+        Ok(Self::new(tape, &params, &results))
     }
 
     /// All nodes, operands before users, parameters first.
@@ -221,6 +266,9 @@ impl<O: Operator> Body<O> {
     }
 
     /// Records the body in `g` with `args` for its parameters; answers the results.
+    ///
+    /// # Panics
+    /// If there are fewer arguments than parameters.
     #[track_caller]
     pub fn instantiate(&self, g: &Graph<O>, args: &[NodeId]) -> Vec<NodeId> {
         let mut ids: Vec<NodeId> = args[..self.params].to_vec();

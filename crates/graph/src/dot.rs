@@ -10,17 +10,19 @@ impl<O: Operator> Graph<O> {
     pub fn dot(&self) -> String {
         let live = self.live();
         let roots = self.roots();
+        let mut frames = vec![1; live.len()];
+        roots.iter().for_each(|r| frames[r.value.index()] = 2);
         let mut dot = String::from("digraph pleach {\n  node [shape=box, fontname=monospace];\n");
         for id in self.ids() {
             let node = self.node(id);
             let label = format!("{id} {}\n{}", node.op, node.ty);
             let place = self.origin(id).first().map(ToString::to_string).unwrap_or_default();
             let style = if live[id.index()] { "solid" } else { "dashed" };
-            let frames = if roots.iter().any(|r| r.value == id) { 2 } else { 1 };
             let _ = writeln!(
                 dot,
-                "  n{} [label={label:?}, tooltip={place:?}, style={style}, peripheries={frames}];",
-                id.index()
+                "  n{} [label={label:?}, tooltip={place:?}, style={style}, peripheries={}];",
+                id.index(),
+                frames[id.index()]
             );
             for (slot, x) in node.inputs.iter().enumerate() {
                 let _ = write!(dot, "  n{} -> n{}", x.index(), id.index());

@@ -12,7 +12,7 @@ use pleach_tensor::Type;
 use smallvec::SmallVec;
 
 use crate::body::Frame;
-use crate::tape::{Inputs, Node, Tape};
+use crate::tape::{Inputs, Key, MAX_OPERANDS, Node, Tape};
 use crate::{BuildError, BuildErrors, NodeId, Operator, Origin, Simpler, Site, Traits, TypeError};
 
 /// Rewrites that one [`Graph::push`] may chain before it records the node as it stands.
@@ -41,6 +41,8 @@ pub(crate) struct Inner<O> {
     pub(crate) origin: Option<Origin>,
     pub(crate) scope: Option<Arc<str>>,
     pub(crate) raw: bool,
+    /// Equal nodes may be on the tape: it was recorded raw, or read from text.
+    pub(crate) twins: bool,
     strict: bool,
 }
 
@@ -66,6 +68,7 @@ impl<O: Operator> Default for Graph<O> {
             origin: None,
             scope: None,
             raw: false,
+            twins: false,
             strict: false,
         };
         Graph { inner: RefCell::new(inner), context: RefCell::default() }
@@ -82,7 +85,10 @@ impl<O: Operator> Graph<O> {
     /// no sharing (but of sources). For teaching and experiments.
     pub fn raw() -> Self {
         let g = Self::default();
-        g.inner.borrow_mut().raw = true;
+        {
+            let mut inner = g.inner.borrow_mut();
+            (inner.raw, inner.twins) = (true, true);
+        }
         g
     }
 
@@ -144,8 +150,12 @@ impl<O: Operator> Graph<O> {
         self.node(id).ty.clone()
     }
 
-    /// The users of a node of the graph itself, by slot, in the order of recording.
+    /// The users of a node of the graph itself, by slot, in the order of recording. Uses inside
+    /// of loop bodies are uses by the loop.
     pub fn users(&self, id: NodeId) -> Vec<(NodeId, usize)> {
+        if id.frame() != 0 {
+            return Vec::new();
+        }
         let inner = self.inner.borrow();
         let edges = inner.root.dag.edges_directed(NodeIndex::new(id.index()), Direction::Outgoing);
         let mut users: Vec<_> =
@@ -169,15 +179,47 @@ impl<O: Operator> Graph<O> {
         self.inner.borrow().roots.clone()
     }
 
-    /// Asks for a value under a name.
+    /// Asks for a value under a name. A value of a loop body is refused, as [`Graph::push`]
+    /// refuses an ill-typed node; a poisoned one is quietly passed over.
+    #[track_caller]
     pub fn output(&self, name: &str, value: NodeId) {
+        if let Some(reason) = self.no_root(&[value]) {
+            self.refuse(format_args!("output {name:?} "), &[value], reason);
+            return;
+        }
         self.inner.borrow_mut().roots.push(Root { name: name.into(), value, target: None });
     }
 
-    /// Asks that source `target` take `value` after a run.
+    /// Asks that source `target` take `value` after a run. Refuses as [`Graph::output`] does, and
+    /// if the types differ.
+    #[track_caller]
     pub fn assign(&self, name: &str, target: NodeId, value: NodeId) {
+        let differ = || {
+            let (target, value) = (self.ty(target), self.ty(value));
+            (target != value).then(|| {
+                let why = format!("a source of type {target} cannot take a value of type {value}");
+                TypeError::Attribute(why)
+            })
+        };
+        if let Some(reason) = self.no_root(&[target, value]).or_else(differ) {
+            self.refuse(format_args!("assign {name:?} "), &[target, value], reason);
+            return;
+        }
         let root = Root { name: name.into(), value, target: Some(target) };
         self.inner.borrow_mut().roots.push(root);
+    }
+
+    /// Why the graph cannot be asked for these values.
+    fn no_root(&self, values: &[NodeId]) -> Option<TypeError> {
+        let (operand, id) = values
+            .iter()
+            .enumerate()
+            .find(|(_, id)| id.frame() != 0 || self.get(**id).is_none())?;
+        Some(if self.get(*id).is_some() {
+            TypeError::Attribute("a value inside of a loop body is no value of the graph".into())
+        } else {
+            TypeError::ClosedFrame { operand }
+        })
     }
 
     /// Forgets everything that was asked for.
@@ -209,7 +251,7 @@ impl<O: Operator> Graph<O> {
     /// Keeps an error of the user's code that no type rule can see; the answer stands for it.
     #[track_caller]
     pub fn refuse(&self, op: impl fmt::Display, inputs: &[NodeId], reason: TypeError) -> NodeId {
-        if let Some(&poisoned) = inputs.iter().find(|id| id.is_poisoned()) {
+        if let Some(&poisoned) = inputs.iter().find(|id| self.error_of(**id).is_some()) {
             return poisoned;
         }
         let operands = inputs.iter().filter_map(|&id| Some(self.get(id)?.ty.clone())).collect();
@@ -234,9 +276,6 @@ impl<O: Operator> Graph<O> {
     /// error with the caller's line. Whatever uses a poisoned value is quietly poisoned too.
     #[track_caller]
     pub fn push(&self, op: O, inputs: &[NodeId]) -> NodeId {
-        if let Some(&poisoned) = inputs.iter().find(|id| id.is_poisoned()) {
-            return poisoned;
-        }
         let (mut op, mut inputs) = match self.localize(inputs) {
             Ok(inputs) => (op, inputs),
             Err(reason) => return self.refuse(op, inputs, reason),
@@ -247,40 +286,48 @@ impl<O: Operator> Graph<O> {
         };
         if !self.is_raw() {
             for _ in 0..MAX_REWRITES {
-                let commutes = op.traits().has(Traits::COMMUTATIVE);
-                if commutes && inputs.len() == 2 && inputs[0] > inputs[1] {
-                    inputs.swap(0, 1);
-                }
+                canonical_order(&op, &mut inputs);
                 match op.simplify(self, &inputs) {
                     Simpler::Same => break,
                     Simpler::Existing(id) => {
-                        debug_assert_eq!(self.ty(id), ty, "an identity must keep the type");
+                        debug_assert!(id.is_poisoned() || self.ty(id) == ty, "of another type");
                         self.merge_origin(id, Location::caller());
                         return id;
                     }
                     Simpler::Push(simpler, of) => {
-                        (op, inputs) = (simpler, of);
-                        match self.infer(&op, &inputs) {
-                            Ok(same) => {
-                                debug_assert_eq!(same, ty, "an identity must keep the type");
-                                ty = same;
-                            }
-                            Err(reason) => return self.refuse(op, &inputs, reason),
-                        }
+                        let inferred = self.localize(&of).and_then(|of| {
+                            let ty = self.infer(&simpler, &of)?;
+                            Ok((of, ty))
+                        });
+                        let (of, same) = match inferred {
+                            Ok(inferred) => inferred,
+                            Err(reason) => return self.refuse(simpler, &of, reason),
+                        };
+                        debug_assert_eq!(same, ty, "an identity must keep the type");
+                        (op, inputs, ty) = (simpler, of, same);
                     }
                 }
             }
+            canonical_order(&op, &mut inputs);
         }
         self.append(op, inputs, ty, Location::caller())
     }
 
     /// Type rule on the types of the operands; no borrow is held while it runs.
     fn infer(&self, op: &O, inputs: &[NodeId]) -> Result<Type, TypeError> {
-        let nodes: SmallVec<[Arc<Node<O>>; 4]> = inputs.iter().map(|&id| self.node(id)).collect();
+        if inputs.len() > MAX_OPERANDS {
+            return Err(TypeError::Arity { expected: MAX_OPERANDS, got: inputs.len() });
+        }
+        let nodes: SmallVec<[Arc<Node<O>>; 4]> = {
+            let inner = self.inner.borrow();
+            let tape = inner.tape(inner.current()).expect("the current frame is open");
+            inputs.iter().map(|id| tape.node(id.index()).clone()).collect()
+        };
         let types: SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
         op.infer(&types)
     }
 
+    /// The node that is `op` of `inputs`, values of the current frame: found or appended.
     fn append(
         &self,
         op: O,
@@ -288,36 +335,56 @@ impl<O: Operator> Graph<O> {
         ty: Type,
         caller: &'static Location<'static>,
     ) -> NodeId {
-        let source = op.traits().has(Traits::SOURCE);
-        let frame = if source { 0 } else { self.frame_number() };
+        let source = inputs.is_empty() && op.traits().has(Traits::SOURCE);
+        let key = Key::new(&op, &inputs);
         let mut inner = self.inner.borrow_mut();
+        let frame = if source { 0 } else { inner.current() };
         let origin = inner.origin_or(caller);
         let share = source || !inner.raw;
         let tape = inner.tape_mut(frame);
-        let found = if share { tape.find(&op, &inputs) } else { None };
+        let found = tape.find_key(key, &op, &inputs);
         let index = match found {
-            Some(index) => {
+            Some(index) if share => {
                 tape.origins[index].merge(&origin);
                 index
             }
-            None => {
-                let parents: SmallVec<[usize; 4]> = inputs.iter().map(|id| id.index()).collect();
-                tape.append(Node { op, inputs, ty }, &parents, origin)
-            }
+            _ => tape.append(key, Node { op, inputs, ty }, origin, found.is_some()),
         };
         NodeId::in_frame(frame, index)
     }
 
     fn merge_origin(&self, id: NodeId, caller: &'static Location<'static>) {
+        if self.get(id).is_none() {
+            return;
+        }
         let mut inner = self.inner.borrow_mut();
         let origin = inner.origin_or(caller);
-        if let Some(old) = inner.tape_mut(id.frame()).origins.get_mut(id.index()) {
-            old.merge(&origin);
-        }
+        inner.tape_mut(id.frame()).origins[id.index()].merge(&origin);
+    }
+}
+
+/// Commutative operands in the order of their recording.
+fn canonical_order<O: Operator>(op: &O, inputs: &mut Inputs) {
+    if inputs.len() == 2 && inputs[0] > inputs[1] && op.traits().has(Traits::COMMUTATIVE) {
+        inputs.swap(0, 1);
     }
 }
 
 impl<O: Operator> Inner<O> {
+    /// The innermost open frame; 0 if no body is being recorded.
+    pub(crate) fn current(&self) -> u32 {
+        self.frames.last().map_or(0, |f| f.number)
+    }
+
+    /// Are these values of the innermost open frame?
+    pub(crate) fn are_local(&self, inputs: &[NodeId]) -> bool {
+        let (frame, tape) = match self.frames.last() {
+            None => (0, &self.root),
+            Some(f) => (f.number, &f.tape),
+        };
+        inputs.iter().all(|id| id.frame() == frame && id.index() < tape.len())
+    }
+
     /// The tape of an open frame.
     pub(crate) fn tape(&self, frame: u32) -> Option<&Tape<O>> {
         match frame {

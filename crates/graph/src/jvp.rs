@@ -1,5 +1,6 @@
 //! Forward mode: tangents flow from operands to results, one sweep up the tape.
 
+use pleach_tensor::Type;
 use smallvec::SmallVec;
 
 use crate::operator::Grad;
@@ -12,19 +13,20 @@ impl<O: Operator> Graph<O> {
     ///
     /// # Errors
     /// [`GradError`] if a value is no float, a seed has the wrong type, or an operator on the way
-    /// has no forward rule.
+    /// has no forward rule, or, in a loop body, a path leaves the body.
+    #[track_caller]
     pub fn jvp(
         &self,
         ys: &[NodeId],
         seeds: &[(NodeId, NodeId)],
     ) -> Result<Vec<Option<NodeId>>, GradError> {
         self.check()?;
+        let _at = self.at();
         let frame = self.frame_number();
+        let outer: Vec<NodeId> = seeds.iter().map(|&(x, _)| x).collect();
         let seeds = self.checked_seeds(seeds, "tangent")?;
-        let ys = ys
-            .iter()
-            .map(|&y| self.visible(y).ok_or(GradError::Frame(y)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let ys = ys.iter().map(|&y| self.float(y)).collect::<Result<Vec<_>, _>>()?;
+        self.check_frame(&outer, &ys)?;
         let end = ys.iter().map(|y| y.index() + 1).max().unwrap_or(0);
         let from: Vec<NodeId> = seeds.iter().map(|(x, _)| *x).collect();
         let reached = self.reachable_from(frame, &from, end);
@@ -64,6 +66,19 @@ impl<O: Operator> Graph<O> {
             }
         }
         Ok(ys.iter().map(|y| tangents[y.index()]).collect())
+    }
+}
+
+impl<O: Operator> Graph<O> {
+    /// A value of the current frame that nothing else is: it stands for whatever value there is.
+    fn fresh_parameter(&self, ty: &Type) -> NodeId {
+        let fresh = {
+            let inner = self.inner.borrow();
+            let tape = inner.tape(inner.current()).expect("the current frame is open");
+            let unused = |&i: &usize| tape.find(&O::parameter(i, ty), &[]).is_none();
+            (tape.len()..).find(unused).expect("a tape is finite")
+        };
+        self.push(O::parameter(fresh, ty), &[])
     }
 }
 
@@ -112,7 +127,9 @@ pub fn derived_jvp<O: Operator>(
     }
     let need =
         |slot: usize| -> SmallVec<[bool; 4]> { (0..inputs.len()).map(|i| i == slot).collect() };
-    if traits.has(Traits::ELEMENTWISE) {
+    let ty = g.ty(y);
+    let alike = inputs.iter().zip(tangents).all(|(&x, dx)| dx.is_none() || g.ty(x) == ty);
+    if traits.has(Traits::ELEMENTWISE) && alike {
         for (slot, dx) in tangents.iter().enumerate() {
             let Some(dx) = *dx else { continue };
             let grads = op.vjp(g, inputs, y, dx, &need(slot));
@@ -122,9 +139,7 @@ pub fn derived_jvp<O: Operator>(
         }
         return Ok(sum);
     }
-    let ty = g.ty(y);
-    // A value that nothing else uses: `w` stands for whatever cotangent there is.
-    let w = g.push(O::parameter(g.len(), &ty), &[]);
+    let w = g.fresh_parameter(&ty);
     let mut pulled = Vec::new();
     for (slot, dx) in tangents.iter().enumerate() {
         let Some(dx) = *dx else { continue };

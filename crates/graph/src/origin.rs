@@ -154,3 +154,10 @@ impl<O: Operator> Graph<O> {
         At { graph: self, before }
     }
 }
+
+impl<O: Operator> Graph<O> {
+    /// Path of the layer that is recording, if one is.
+    pub fn scope(&self) -> Option<Arc<str>> {
+        self.inner.borrow().scope.clone()
+    }
+}

@@ -10,7 +10,7 @@ pub enum Rewrite {
     Keep,
     /// This node of the new graph.
     Replace(NodeId),
-    /// Nothing: no kept node and no output may need it.
+    /// Nothing. Nodes that need it are dropped with it; no output may.
     Drop,
 }
 
@@ -21,6 +21,9 @@ pub struct NodeMap(Vec<Option<NodeId>>);
 impl NodeMap {
     /// The new node that has the value of `old`, if it was not dropped.
     pub fn get(&self, old: NodeId) -> Option<NodeId> {
+        if old.frame() != 0 {
+            return None;
+        }
         self.0.get(old.index()).copied().flatten()
     }
 
@@ -42,18 +45,19 @@ impl NodeMap {
 }
 
 impl<O: Operator> Graph<O> {
-    /// Builds the graph anew through [`Graph::push`]. `rewrite` is asked for every node with the
-    /// new graph, the old id, the node and its operands in the new graph. Outputs and assignments
-    /// are carried over; every new node comes from where its old one does.
+    /// Builds the graph anew through [`Graph::push`]. `rewrite` is asked for every node, whose
+    /// operands are not dropped, with the new graph, the old id, the node and its operands in the
+    /// new graph. Outputs, assignments and errors are carried over, the language's context is
+    /// not; every new node comes from where its old one does. Even a raw graph is shared now.
     ///
     /// # Panics
-    /// If `rewrite` drops a node that a kept node, an output or an assignment needs: a defect of
-    /// the pass.
+    /// If `rewrite` drops a node that an output or an assignment needs: a defect of the pass.
     pub fn rebuild(
         &self,
         mut rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
     ) -> (Graph<O>, NodeMap) {
         let new = Graph::default();
+        new.inner.borrow_mut().errors.clone_from(&self.inner.borrow().errors);
         let mut map: Vec<Option<NodeId>> = Vec::with_capacity(self.len());
         for old in self.ids() {
             let node = self.node(old);
@@ -82,18 +86,8 @@ impl<O: Operator> Graph<O> {
 
     /// For every node: does an output, an assignment or its target need it?
     pub fn live(&self) -> Vec<bool> {
-        let mut live = vec![false; self.len()];
-        for root in self.roots() {
-            live[root.value.index()] = true;
-            if let Some(target) = root.target {
-                live[target.index()] = true;
-            }
-        }
-        for id in self.ids().rev() {
-            if live[id.index()] {
-                self.node(id).inputs.iter().for_each(|x| live[x.index()] = true);
-            }
-        }
-        live
+        let inner = self.inner.borrow();
+        let roots = inner.roots.iter().flat_map(|r| [Some(r.value), r.target]);
+        inner.root.needed_by(roots.flatten().map(NodeId::index))
     }
 }

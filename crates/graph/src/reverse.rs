@@ -15,7 +15,7 @@ pub enum Gradient {
     /// No differentiable path leads from the value to any result. If some path was cut, `cut` is
     /// the node that has no derivative.
     Unreached {
-        /// The node that cuts the path nearest to the value.
+        /// The node at which the float stopped, nearest to the results.
         cut: Option<NodeId>,
     },
 }
@@ -38,20 +38,22 @@ impl<O: Operator> Graph<O> {
     /// them), no recursion.
     ///
     /// # Errors
-    /// [`GradError`] if a value is no float, a seed has the wrong type, or a gradient rule is
-    /// ill-typed.
+    /// [`GradError`] if a value is no float, a seed has the wrong type, a gradient rule is
+    /// ill-typed, or, in a loop body, a path leaves the body.
+    #[track_caller]
     pub fn reverse(
         &self,
         seeds: &[(NodeId, NodeId)],
         wrt: &[NodeId],
     ) -> Result<Vec<Gradient>, GradError> {
         self.check()?;
+        let _at = self.at();
         let frame = self.frame_number();
         let seeds = self.checked_seeds(seeds, "cotangent")?;
-        let wrt = wrt
-            .iter()
-            .map(|&x| self.visible(x).ok_or(GradError::Frame(x)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let outer = wrt;
+        let wrt = wrt.iter().map(|&x| self.float(x)).collect::<Result<Vec<_>, _>>()?;
+        let ys: Vec<NodeId> = seeds.iter().map(|&(y, _)| y).collect();
+        self.check_frame(outer, &ys)?;
         let id = |i: usize| NodeId::in_frame(frame, i);
         let Some(end) = seeds.iter().map(|(y, _)| y.index() + 1).max() else {
             return Ok(vec![Gradient::Unreached { cut: None }; wrt.len()]);
@@ -79,6 +81,8 @@ impl<O: Operator> Graph<O> {
                         self.check_rule(&node.op, slot, x, dx)?;
                         self.accumulate(&mut cotangents[x.index()], dx);
                     }
+                    // An index has no derivative, whatever its rule calls that.
+                    Some(Grad::Zero) if !self.ty(x).dtype().is_float() => cuts.push((i, slot)),
                     Some(Grad::Zero) => {
                         let zero = O::full(self, &self.ty(x), 0.0);
                         self.accumulate(&mut cotangents[x.index()], zero);
@@ -112,33 +116,51 @@ impl<O: Operator> Graph<O> {
         what: &'static str,
     ) -> Result<Vec<(NodeId, NodeId)>, GradError> {
         let check = |&(y, dy): &(NodeId, NodeId)| {
-            let y = self.visible(y).ok_or(GradError::Frame(y))?;
+            let y = self.float(y)?;
             let dy = self.visible(dy).ok_or(GradError::Frame(dy))?;
-            let (node, got) = (self.node(y), self.ty(dy));
-            if !node.ty.dtype().is_float() {
-                let site = self.origin(y).first().cloned();
-                let (op, ty) = (node.op.to_string(), node.ty.clone());
-                return Err(GradError::NotFloat { op, ty, site });
-            }
-            if node.ty != got {
-                return Err(GradError::SeedType { what, expected: node.ty.clone(), got });
+            let (expected, got) = (self.ty(y), self.ty(dy));
+            if expected != got {
+                return Err(GradError::SeedType { what, expected, got });
             }
             Ok((y, dy))
         };
         seeds.iter().map(check).collect()
     }
 
+    /// `x` as a value of the current frame, if it is a float.
+    pub(crate) fn float(&self, x: NodeId) -> Result<NodeId, GradError> {
+        let here = self.visible(x).ok_or(GradError::Frame(x))?;
+        let node = self.node(here);
+        if node.ty.dtype().is_float() {
+            return Ok(here);
+        }
+        let site = self.origin(here).first().cloned();
+        let op = self.get(x).map_or(node.op.to_string(), |node| node.op.to_string());
+        Err(GradError::NotFloat { op, ty: node.ty.clone(), site })
+    }
+
+    /// In a loop body, values from outside are parameters of the body and independent of each
+    /// other. If one that `ys` need is computed outside from another that is in `xs`, the sweep
+    /// would miss that path, so it is refused.
+    pub(crate) fn check_frame(&self, xs: &[NodeId], ys: &[NodeId]) -> Result<(), GradError> {
+        let inner = self.inner.borrow();
+        if inner.frames.is_empty() {
+            return Ok(());
+        }
+        let tape = inner.tape(inner.current()).expect("the current frame is open");
+        let needed = tape.needed_by(ys.iter().map(|y| y.index()));
+        let missed = |x: NodeId| inner.aliases(x).iter().any(|&alias| needed[alias]);
+        match xs.iter().find(|&&x| x.frame() != inner.current() && missed(x)) {
+            Some(&x) => Err(GradError::Frame(x)),
+            None => Ok(()),
+        }
+    }
+
     /// For every node of the frame before `end`: does it depend on one of `from`?
     pub(crate) fn reachable_from(&self, frame: u32, from: &[NodeId], end: usize) -> Vec<bool> {
         let inner = self.inner.borrow();
         let tape = inner.tape(frame).expect("the current frame is open");
-        let mut reached = vec![false; end];
-        from.iter().filter(|x| x.index() < end).for_each(|x| reached[x.index()] = true);
-        let start = from.iter().map(|x| x.index()).min().unwrap_or(end);
-        for i in start..end {
-            reached[i] |= tape.node(i).inputs.iter().any(|x| reached[x.index()]);
-        }
-        reached
+        tape.reached_from(from.iter().map(|x| x.index()), end)
     }
 
     fn accumulate(&self, into: &mut Option<NodeId>, dx: NodeId) {
@@ -151,11 +173,12 @@ impl<O: Operator> Graph<O> {
     /// A cotangent must have its operand's type; a poisoned one is reported by `check` later.
     fn check_rule(&self, op: &O, operand: usize, x: NodeId, dx: NodeId) -> Result<(), GradError> {
         self.check()?;
-        let (expected, got) = (self.ty(x), self.ty(dx));
-        if expected == got {
+        let (expected, got) = (self.ty(x), self.get(dx));
+        if got.as_ref().is_some_and(|got| got.ty == expected) {
             return Ok(());
         }
-        Err(GradError::RuleType { op: op.to_string(), operand, expected, got: got.to_string() })
+        let got = got.map_or("no node of this graph".into(), |got| got.ty.to_string());
+        Err(GradError::RuleType { op: op.to_string(), operand, expected, got })
     }
 
     /// Of the cuts behind `x`, the node nearest to the results at which a float stopped being
@@ -167,6 +190,9 @@ impl<O: Operator> Graph<O> {
         cuts: &[(usize, usize)],
         end: usize,
     ) -> Option<NodeId> {
+        if cuts.is_empty() {
+            return None;
+        }
         let behind = self.reachable_from(frame, &[x], end);
         let &(user, slot) = cuts.iter().find(|(user, slot)| {
             let input = self.node(NodeId::in_frame(frame, *user)).inputs[*slot];

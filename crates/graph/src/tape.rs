@@ -14,6 +14,9 @@ use crate::{NodeId, Operator, Origin, Slot};
 /// Operands of a node, in order.
 pub type Inputs = SmallVec<[NodeId; 2]>;
 
+/// Operands that one node may have: edges number them in 16 bits.
+pub(crate) const MAX_OPERANDS: usize = 1 << 16;
+
 /// One operation: operator, ordered operands, type of the result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node<O> {
@@ -29,7 +32,15 @@ pub struct Node<O> {
 pub(crate) struct Tape<O> {
     pub(crate) dag: DiGraph<Arc<Node<O>>, Slot, u32>,
     pub(crate) origins: Vec<Origin>,
-    interner: HashTable<u32>,
+    interner: HashTable<Interned>,
+}
+
+/// A node in the interner, with its hash: growing the table and passing over other nodes of the
+/// same bucket touch no node.
+#[derive(Clone, Copy, Debug)]
+struct Interned {
+    hash: u32,
+    index: u32,
 }
 
 impl<O> Default for Tape<O> {
@@ -38,8 +49,20 @@ impl<O> Default for Tape<O> {
     }
 }
 
-fn hash<O: Operator>(op: &O, inputs: &[NodeId]) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one((op, inputs))
+/// What the interner keeps of the hash of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key(u32);
+
+impl Key {
+    pub(crate) fn new<O: Operator>(op: &O, inputs: &[NodeId]) -> Self {
+        let hash = BuildHasherDefault::<FxHasher>::default().hash_one((op, inputs));
+        Key((hash ^ (hash >> 32)) as u32)
+    }
+
+    /// The table takes its tag from the top bits and its bucket from the low ones.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
 }
 
 impl<O: Operator> Tape<O> {
@@ -51,38 +74,69 @@ impl<O: Operator> Tape<O> {
         &self.dag[NodeIndex::new(index)]
     }
 
-    /// The node that is `op` of `inputs`, if it is on the tape.
+    /// The first node that is `op` of `inputs`, if one is on the tape.
     pub(crate) fn find(&self, op: &O, inputs: &[NodeId]) -> Option<usize> {
-        self.interner
-            .find(hash(op, inputs), |&i| {
-                let node = self.node(i as usize);
-                node.op == *op && node.inputs.as_slice() == inputs
-            })
-            .map(|&i| i as usize)
+        self.find_key(Key::new(op, inputs), op, inputs)
     }
 
-    /// Appends a node; the only place that writes operands and edges. `parents` are the tape
-    /// indices of the inputs that are on this tape.
-    pub(crate) fn append(&mut self, node: Node<O>, parents: &[usize], origin: Origin) -> usize {
-        let hash_of = hash(&node.op, &node.inputs);
+    pub(crate) fn find_key(&self, key: Key, op: &O, inputs: &[NodeId]) -> Option<usize> {
+        let same = |at: &Interned| {
+            let node = || self.node(at.index as usize);
+            at.hash == key.0 && node().inputs.as_slice() == inputs && node().op == *op
+        };
+        self.interner.find(Key::spread(key.0), same).map(|at| at.index as usize)
+    }
+
+    /// Appends a node; the only place that writes operands and edges. `twin`: an equal node is
+    /// on the tape already, and stays the one that is found.
+    pub(crate) fn append(
+        &mut self,
+        key: Key,
+        node: Node<O>,
+        origin: Origin,
+        twin: bool,
+    ) -> usize {
+        let operands = node.inputs.len();
         let index = self.dag.add_node(Arc::new(node));
-        for (slot, &parent) in parents.iter().enumerate() {
-            self.dag.add_edge(NodeIndex::new(parent), index, Slot(slot as u16));
+        for slot in 0..operands {
+            let parent = NodeIndex::new(self.dag[index].inputs[slot].index());
+            self.dag.add_edge(parent, index, Slot(slot as u16));
         }
         self.origins.push(origin);
-        let dag = &self.dag;
-        let rehash = |&i: &u32| {
-            let node = &dag[NodeIndex::new(i as usize)];
-            hash(&node.op, &node.inputs)
-        };
-        // In a raw graph equal nodes exist; the first one is the one that is found.
-        let taken = self.interner.find(hash_of, |&i| {
-            let (old, new) = (&dag[NodeIndex::new(i as usize)], &dag[index]);
-            old.op == new.op && old.inputs == new.inputs
-        });
-        if taken.is_none() {
-            self.interner.insert_unique(hash_of, index.index() as u32, rehash);
+        if !twin {
+            let at = Interned { hash: key.0, index: index.index() as u32 };
+            self.interner.insert_unique(Key::spread(key.0), at, |at| Key::spread(at.hash));
         }
         index.index()
+    }
+
+    /// For every node: do `results` need it?
+    pub(crate) fn needed_by(&self, results: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        results.into_iter().for_each(|i| needed[i] = true);
+        for i in (0..self.len()).rev() {
+            if needed[i] {
+                self.node(i).inputs.iter().for_each(|x| needed[x.index()] = true);
+            }
+        }
+        needed
+    }
+
+    /// For every node before `end`: does it depend on one of `from`?
+    pub(crate) fn reached_from(
+        &self,
+        from: impl IntoIterator<Item = usize>,
+        end: usize,
+    ) -> Vec<bool> {
+        let mut reached = vec![false; end];
+        let mut start = end;
+        for i in from.into_iter().filter(|&i| i < end) {
+            reached[i] = true;
+            start = start.min(i);
+        }
+        for i in start..end {
+            reached[i] |= self.node(i).inputs.iter().any(|x| reached[x.index()]);
+        }
+        reached
     }
 }

@@ -6,8 +6,9 @@
 //! return "y" = %1
 //! assign "state" %0 = %1
 //! ```
-//! Statements end at a line end or `;`, comments start with `#`. A statement that states its type
-//! is checked against the type rule. Node numbers are labels: any will do, in order of use.
+//! Statements end at a line end or `;`. Comments run from `#` to the line end; inside of brackets
+//! they stand on lines of their own. A statement that states its type is checked against the type
+//! rule. Node numbers are labels: any will do, in order of use.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +19,7 @@ use rustc_hash::FxHasher;
 use thiserror::Error;
 
 use crate::tape::{Inputs, Node};
-use crate::{Body, Graph, NodeId, Operator};
+use crate::{Body, Graph, NodeId, Operator, Origin};
 
 /// Where and why a text is not a graph.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,8 +31,8 @@ pub struct ParseError {
     pub message: String,
 }
 
-/// Bodies inside bodies that a text may nest.
-const MAX_DEPTH: usize = 16;
+/// Brackets inside of brackets that a body's text may nest: bounds the recursion of the parser.
+const MAX_DEPTH: usize = 64;
 
 pub(crate) fn write_node<O: Operator>(
     f: &mut impl fmt::Write,
@@ -70,9 +71,12 @@ impl<O: Operator> Graph<O> {
     pub fn parse(text: &str, registry: &O::Registry) -> Result<Self, ParseError> {
         let g = Graph::raw();
         let mut labels: HashMap<&str, NodeId> = HashMap::new();
-        for (line, statement) in statements(text) {
-            parse_statement(&g, &mut labels, statement, registry)
-                .map_err(|message| ParseError { line, message })?;
+        {
+            let _nowhere = g.at_origin(Origin::default());
+            for (line, statement) in statements(text) {
+                parse_statement(&g, &mut labels, statement, registry)
+                    .map_err(|message| ParseError { line, message })?;
+            }
         }
         g.inner.borrow_mut().raw = false;
         Ok(g)
@@ -93,16 +97,8 @@ impl<O: Operator> Body<O> {
     /// # Errors
     /// What is wrong with the text, as a sentence.
     pub fn parse(text: &str, registry: &O::Registry) -> Result<Self, String> {
-        let depth = text.bytes().scan(0usize, |d, b| {
-            *d = match b {
-                b'{' => *d + 1,
-                b'}' => d.saturating_sub(1),
-                _ => *d,
-            };
-            Some(*d)
-        });
-        if depth.max().unwrap_or(0) > MAX_DEPTH {
-            return Err(format!("bodies are nested more than {MAX_DEPTH} deep"));
+        if scan(text).any(|(_, _, depth)| depth > MAX_DEPTH) {
+            return Err(format!("brackets are nested more than {MAX_DEPTH} deep"));
         }
         let inner = text
             .trim()
@@ -113,46 +109,61 @@ impl<O: Operator> Body<O> {
         if g.roots().iter().any(|r| r.target.is_some()) {
             return Err("a body cannot assign".into());
         }
-        Ok(Body::from_graph(&g))
+        Body::from_graph(&g)
     }
 }
 
-/// Statements with their line numbers. Line ends and `;` inside brackets or quotes do not count.
-fn statements(text: &str) -> Vec<(usize, &str)> {
-    let mut found = Vec::new();
-    let (mut start, mut depth, mut quoted, mut escaped, mut comment) =
-        (0, 0usize, false, false, false);
-    let (mut line, mut start_line) = (1, 1);
-    let mut end_at = |start: usize, end: usize, line: usize| {
-        let statement = text[start..end].trim();
-        let statement = if statement.starts_with('#') { "" } else { statement };
-        if !statement.is_empty() {
-            let skipped = text[start..end].len() - text[start..end].trim_start().len();
-            let before = text[start..start + skipped].matches('\n').count();
-            found.push((line + before, statement));
-        }
-    };
-    for (i, b) in text.bytes().enumerate() {
+/// What structures a text: every byte that is neither quoted nor in a comment, with its position
+/// and the depth of brackets after it. Of a comment, its `#` and the line end that ends it.
+fn scan(text: &str) -> impl Iterator<Item = (usize, u8, usize)> + '_ {
+    let (mut depth, mut quoted, mut escaped, mut comment) = (0usize, false, false, false);
+    // Nothing yet on this line or in this statement: here a comment may start inside of brackets.
+    let mut blank = true;
+    text.bytes().enumerate().filter_map(move |(i, b)| {
+        let was_blank = std::mem::replace(&mut blank, matches!(b, b'\n' | b';' | b'{'));
         match b {
             b'\n' if comment => comment = false,
-            _ if comment => {}
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
+            _ if comment => return None,
+            _ if escaped => {
+                escaped = false;
+                return None;
+            }
+            b'\\' if quoted => {
+                escaped = true;
+                return None;
+            }
             b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'#' if text[start..i].trim().is_empty() => comment = true,
+            _ if quoted => return None,
+            b'#' if depth == 0 || was_blank => comment = true,
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+            _ => blank |= was_blank && b.is_ascii_whitespace(),
         }
-        if (b == b'\n' || b == b';') && depth == 0 && !quoted && !comment {
-            end_at(start, i, start_line);
-            start = i + 1;
-            start_line = line + usize::from(b == b'\n');
+        Some((i, b, depth))
+    })
+}
+
+/// Statements with their line numbers. Line ends and `;` inside of brackets or quotes do not count.
+fn statements(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let (mut line, mut counted) = (1, 0);
+    let mut end_at = |start: usize, end: usize| {
+        let statement = text[start..end].trim_start();
+        let start = end - statement.len();
+        line += text[counted..start].matches('\n').count();
+        counted = start;
+        if !statement.is_empty() {
+            found.push((line, statement.trim_end()));
         }
-        line += usize::from(b == b'\n');
+    };
+    let mut start = Some(0);
+    for (i, b, depth) in scan(text).filter(|(_, b, _)| matches!(b, b'\n' | b';' | b'#')) {
+        if depth == 0 {
+            start.take().into_iter().for_each(|start| end_at(start, i));
+            start = (b != b'#').then_some(i + 1);
+        }
     }
-    end_at(start, text.len(), start_line);
+    start.into_iter().for_each(|start| end_at(start, text.len()));
     found
 }
 
@@ -163,7 +174,7 @@ fn parse_statement<'t, O: Operator>(
     registry: &O::Registry,
 ) -> Result<(), String> {
     if let Some(rest) = keyword(statement, "return") {
-        let (name, value) = match rest.split_once('=') {
+        let (name, value) = match rest.rsplit_once('=') {
             Some((name, value)) => (unquote(name)?, value),
             None => (String::new(), rest),
         };
@@ -172,18 +183,14 @@ fn parse_statement<'t, O: Operator>(
     }
     if let Some(rest) = keyword(statement, "assign") {
         let (left, value) = rest.rsplit_once('=').ok_or("expected assign \"name\" %t = %v")?;
-        let (name, target) = left.trim().rsplit_once(' ').ok_or("expected a name and a target")?;
-        let (target, value) = (lookup(labels, target)?, lookup(labels, value)?);
-        if g.ty(target) != g.ty(value) {
-            let (target, value) = (g.ty(target), g.ty(value));
-            return Err(format!("a source of type {target} cannot take a value of type {value}"));
-        }
-        g.assign(&unquote(name)?, target, value);
-        return Ok(());
+        let (name, target) = left.trim().rsplit_once(char::is_whitespace).ok_or("expected a name and a target")?;
+        g.assign(&unquote(name)?, lookup(labels, target)?, lookup(labels, value)?);
+        return g.errors().last().map_or(Ok(()), |error| Err(error.reason.to_string()));
     }
     let (label, rest) = statement.split_once('=').ok_or("expected %n = operator …")?;
     let label = label.trim();
-    if !label.starts_with('%') {
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    if !label.strip_prefix('%').is_some_and(|name| !name.is_empty() && name.chars().all(word)) {
         return Err(format!("expected a node such as %0, got {label:?}"));
     }
     let (head, rest) = split_head(rest.trim())?;
@@ -199,7 +206,7 @@ fn parse_statement<'t, O: Operator>(
     let op = O::parse(head, ty.as_ref(), registry)?;
     let id = g.push(op, &inputs);
     if let Some(error) = g.error_of(id) {
-        return Err(error.reason.to_string());
+        return Err(error.to_string());
     }
     let inferred = g.ty(id);
     if let Some(stated) = ty.filter(|stated| *stated != inferred) {
@@ -226,22 +233,24 @@ fn unquote(text: &str) -> Result<String, String> {
     let bad = || format!("expected a name in quotes, got {text:?}");
     let inner = text.trim().strip_prefix('"').and_then(|t| t.strip_suffix('"')).ok_or_else(bad)?;
     let mut name = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
         name.push(match c {
-            '\\' => match chars.next().ok_or_else(bad)? {
+            '"' => return Err(bad()),
+            '\\' => match rest.next().ok_or_else(bad)? {
                 'n' => '\n',
                 't' => '\t',
                 'r' => '\r',
                 '0' => '\0',
+                c @ ('\\' | '"' | '\'') => c,
                 'u' => {
-                    let digits: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                    u32::from_str_radix(&digits, 16)
-                        .ok()
-                        .and_then(char::from_u32)
-                        .ok_or_else(bad)?
+                    let braced = rest.as_str().strip_prefix('{').and_then(|t| t.split_once('}'));
+                    let (digits, after) = braced.ok_or_else(bad)?;
+                    let code = u32::from_str_radix(digits, 16).map_err(|_| bad())?;
+                    rest = after.chars();
+                    char::from_u32(code).ok_or_else(bad)?
                 }
-                c => c,
+                _ => return Err(bad()),
             },
             c => c,
         });
@@ -260,20 +269,8 @@ fn split_head(text: &str) -> Result<(&str, &str), String> {
     if !text[word..].starts_with(['(', '[', '{']) {
         return Ok(text.split_at(word));
     }
-    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
-    for (i, b) in text.bytes().enumerate().skip(word) {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 && !quoted {
-            return Ok(text.split_at(i + 1));
-        }
+    match scan(&text[word..]).find(|(_, _, depth)| *depth == 0) {
+        Some((i, ..)) => Ok(text.split_at(word + i + 1)),
+        None => Err(format!("a bracket of {} is never closed", &text[..word])),
     }
-    Err(format!("a bracket of {} is never closed", &text[..word]))
 }

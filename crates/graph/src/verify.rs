@@ -44,7 +44,7 @@ pub enum VerifyError {
         /// What the node states.
         stated: Type,
     },
-    /// Two nodes are equal although the graph shares.
+    /// Two nodes are equal although the graph shares equal nodes.
     #[error("{0} and {1} are equal")]
     Twins(NodeId, NodeId),
     /// An output or assignment is no node, or an assignment's types differ.
@@ -54,7 +54,7 @@ pub enum VerifyError {
 
 impl<O: Operator> Graph<O> {
     /// Checks every invariant: operands come before users; edges mirror operands; the type rule
-    /// gives the stated type; equal nodes are one (unless the graph is raw); outputs are nodes,
+    /// gives the stated type; equal nodes are one (unless the graph was recorded raw or read from text); outputs are nodes,
     /// assignments keep the type. Cost: O(nodes).
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl<O: Operator> Graph<O> {
         self.check()?;
         for id in self.ids() {
             let node = self.node(id);
-            if let Some(&operand) = node.inputs.iter().find(|x| x.index() >= id.index()) {
+            if let Some(&operand) = node.inputs.iter().find(|x| x.frame() != 0 || x.index() >= id.index()) {
                 return Err(VerifyError::Order { user: id, operand });
             }
             let mut edges: Vec<(u16, usize)> = {
@@ -90,8 +90,8 @@ impl<O: Operator> Graph<O> {
                 let stated = node.ty.clone();
                 return Err(VerifyError::Type { node: id, inferred, stated });
             }
-            if !self.is_raw() {
-                let inner = self.inner.borrow();
+            let inner = self.inner.borrow();
+            if !inner.twins {
                 match inner.root.find(&node.op, &node.inputs) {
                     Some(first) if first != id.index() => {
                         return Err(VerifyError::Twins(NodeId::new(first), id));

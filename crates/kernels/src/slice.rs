@@ -67,7 +67,9 @@ impl Slice {
         let strides: Strides = match view {
             View::Identity => (self.dims.as_slice() == dims).then(|| self.strides.clone())?,
             View::Reshape => reshape(&self.dims, &self.strides, dims)?,
-            View::Permute(p) => p.iter().map(|&i| self.strides.get(i).copied()).collect::<Option<_>>()?,
+            View::Permute(p) => {
+                p.iter().map(|&i| self.strides.get(i).copied()).collect::<Option<_>>()?
+            }
             View::Broadcast(map) => map
                 .iter()
                 .map(|axis| match *axis {
@@ -81,7 +83,8 @@ impl Slice {
                 for (i, &stride) in self.strides.iter().enumerate() {
                     // The start of an empty slice may lie past the end: it is not read.
                     if *dims.get(i)? > 0 {
-                        offset = offset.checked_add((*start.get(i)? as isize).checked_mul(stride)?)?;
+                        offset =
+                            offset.checked_add((*start.get(i)? as isize).checked_mul(stride)?)?;
                     }
                     strides.push((*step.get(i)? as isize).checked_mul(stride)?);
                 }
@@ -170,9 +173,7 @@ fn in_other_columns(a: &Slice, b: &Slice) -> bool {
     };
     match (columns(a), columns(b)) {
         (Some((period, a)), Some((other, b))) => {
-            period == other
-                && a.end.max(b.end) <= period
-                && (a.end <= b.start || b.end <= a.start)
+            period == other && a.end.max(b.end) <= period && (a.end <= b.start || b.end <= a.start)
         }
         _ => false,
     }

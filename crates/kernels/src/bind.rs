@@ -1,0 +1,95 @@
+//! Memory handed to a run, one piece a buffer of the program.
+
+use std::marker::PhantomData;
+
+use pleach_tensor::Element;
+
+use crate::buffer::bytes_of;
+use crate::{AlignedBuf, Slice};
+
+/// The memory of one buffer during a run, borrowed.
+///
+/// Writable memory is borrowed exclusively, so the same buffer cannot be bound twice:
+///
+/// ```compile_fail
+/// # use pleach_kernels::*;
+/// # let program = Program::new(vec![], vec![]).unwrap();
+/// let mut buf = AlignedBuf::new(8);
+/// run(&program, &mut [Bound::write(&mut buf), Bound::write(&mut buf)], &Pool::new(1));
+/// ```
+#[derive(Debug)]
+pub struct Bound<'a> {
+    ptr: *mut u8,
+    bytes: usize,
+    writable: bool,
+    life: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: a bound piece stands for `&mut [u8]` or `&[u8]`, both of which are `Send` and `Sync`.
+unsafe impl Send for Bound<'_> {}
+// SAFETY: as above; the pointer is only followed by kernels, under the contract of `Mem`.
+unsafe impl Sync for Bound<'_> {}
+
+impl<'a> Bound<'a> {
+    /// Memory to read and write.
+    pub fn write(buf: &'a mut AlignedBuf) -> Bound<'a> {
+        Bound::write_bytes(buf.bytes_mut())
+    }
+
+    /// Bytes to read and write; they must be aligned for the element types that the program sees in
+    /// them, which [`run`](crate::run) checks.
+    pub fn write_bytes(bytes: &'a mut [u8]) -> Bound<'a> {
+        let (ptr, bytes) = (bytes.as_mut_ptr(), bytes.len());
+        Bound { ptr, bytes, writable: true, life: PhantomData }
+    }
+
+    /// Elements to read.
+    ///
+    /// # Panics
+    /// If `T` is an element type defined outside of `pleach-tensor`.
+    pub fn read<T: Element>(data: &'a [T]) -> Bound<'a> {
+        Bound::read_bytes(bytes_of(data))
+    }
+
+    /// Bytes to read. See [`Bound::write_bytes`] for alignment.
+    pub fn read_bytes(bytes: &'a [u8]) -> Bound<'a> {
+        let (ptr, bytes) = (bytes.as_ptr().cast_mut(), bytes.len());
+        Bound { ptr, bytes, writable: false, life: PhantomData }
+    }
+
+    /// Number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    pub(crate) fn is_aligned(&self, align: usize) -> bool {
+        self.bytes == 0 || self.ptr.addr().is_multiple_of(align)
+    }
+}
+
+/// The memory of a run as kernels see it: raw pointers.
+///
+/// A `Mem` promises that each buffer of the checked program has its piece, long enough, aligned,
+/// and borrowed (exclusively if writable) for the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mem<'a>(pub(crate) &'a [Bound<'a>]);
+
+impl Mem<'_> {
+    /// Element `[0, 0, …]` of a slice of the checked program.
+    ///
+    /// # Safety
+    /// `slice` passed [`Checker`](crate::check::Checker) for the program of this memory.
+    #[inline]
+    pub(crate) unsafe fn ptr(self, slice: &Slice) -> *mut u8 {
+        let base = self.0[slice.buffer.0 as usize].ptr;
+        if slice.dims.contains(&0) {
+            return base;
+        }
+        // SAFETY: a checked slice that is not empty starts inside of its buffer.
+        unsafe { base.add(slice.offset * slice.dtype.size()) }
+    }
+}

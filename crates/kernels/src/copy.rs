@@ -1,0 +1,149 @@
+//! Copies between arrays with strides.
+
+use crate::Slice;
+use crate::space::{Place, Space};
+
+/// Expands `$body` with `$T` an unsigned integer of `$size` bytes: what a copy moves.
+macro_rules! for_size {
+    ($size:expr, $T:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use for_size;
+
+/// Copies `n` elements with strides.
+///
+/// # Safety
+/// All elements on both sides are valid for the access, and the sides are apart.
+#[inline(always)]
+pub(crate) unsafe fn copy_row<T: Copy>(
+    dst: *mut T,
+    dst_stride: isize,
+    src: *const T,
+    src_stride: isize,
+    n: usize,
+) {
+    // SAFETY: the caller's promise, for every branch.
+    unsafe {
+        match (dst_stride, src_stride) {
+            (1, 1) if n >= 16 => dst.copy_from_nonoverlapping(src, n),
+            (1, 0) => {
+                let value = *src;
+                (0..n).for_each(|i| *dst.add(i) = value);
+            }
+            (1, s) => (0..n as isize).for_each(|i| *dst.offset(i) = *src.offset(i * s)),
+            (d, s) => (0..n as isize).for_each(|i| *dst.offset(i * d) = *src.offset(i * s)),
+        }
+    }
+}
+
+/// Elements `start .. start + n`, row-major over `dims`, from `src` with strides to packed `dst`.
+///
+/// # Safety
+/// As for [`copy_row`], and the range lies within `dims`, which is not empty.
+pub(crate) unsafe fn load<T: Copy>(
+    dst: *mut T,
+    src: *const T,
+    dims: &[usize],
+    strides: &[isize],
+    start: usize,
+    n: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        segments(dims, strides, start, n, |at, stride, done, len| {
+            copy_row(dst.add(done), 1, src.offset(at), stride, len);
+        });
+    }
+}
+
+/// The opposite of [`load`].
+///
+/// # Safety
+/// As for [`load`].
+pub(crate) unsafe fn store<T: Copy>(
+    dst: *mut T,
+    src: *const T,
+    dims: &[usize],
+    strides: &[isize],
+    start: usize,
+    n: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        segments(dims, strides, start, n, |at, stride, done, len| {
+            copy_row(dst.offset(at), stride, src.add(done), 1, len);
+        });
+    }
+}
+
+/// Calls `f(offset, stride, elements before, length)` for each piece of a row in a range.
+#[inline(always)]
+fn segments(
+    dims: &[usize],
+    strides: &[isize],
+    start: usize,
+    n: usize,
+    mut f: impl FnMut(isize, isize, usize, usize),
+) {
+    let Some((&inner, outer)) = dims.split_last() else { return };
+    let stride = strides[outer.len()];
+    let mut place = Place::new(outer, start / inner);
+    let (mut column, mut done) = (start % inner, 0);
+    while done < n {
+        let len = (inner - column).min(n - done);
+        let at = place.offset(&strides[..outer.len()]) + column as isize * stride;
+        f(at, stride, done, len);
+        place.advance(outer);
+        (column, done) = (0, done + len);
+    }
+}
+
+/// Copies `src` over `dst`: equal shapes and element sizes.
+///
+/// # Safety
+/// The pointers are element `[0, 0, …]` of arrays with these lengths and strides, valid for the
+/// access and apart.
+pub(crate) unsafe fn copy_slice(dst: *mut u8, to: &Slice, src: *const u8, from: &Slice) {
+    let space = Space::new(&to.dims, &[&to.strides, &from.strides]);
+    // SAFETY: the caller's promise.
+    unsafe { copy_space(dst, src, &space, to.dtype.size()) }
+}
+
+/// Copies elements of `size` bytes over a space of two operands, destination and source.
+///
+/// # Safety
+/// As for [`copy_slice`].
+pub(crate) unsafe fn copy_space(dst: *mut u8, src: *const u8, space: &Space, size: usize) {
+    let last = space.dims.len() - 1;
+    let (inner, outer) = (space.dims[last], &space.dims[..last]);
+    if inner == 0 {
+        return;
+    }
+    let [to, from] = [&space.strides[0], &space.strides[1]];
+    let mut place = Place::new(outer, 0);
+    for _ in 0..outer.iter().product() {
+        let (at, of) = (place.offset(&to[..last]), place.offset(&from[..last]));
+        for_size!(size, T => {
+            // SAFETY: `at` and `of` are the starts of rows of the arrays.
+            unsafe {
+                let (dst, src) = (dst.cast::<T>().offset(at), src.cast::<T>().offset(of));
+                copy_row(dst, to[last], src, from[last], inner);
+            }
+        });
+        place.advance(outer);
+    }
+}

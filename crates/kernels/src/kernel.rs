@@ -1,0 +1,185 @@
+//! The instructions of a program.
+
+use std::sync::Arc;
+
+use crate::{Axes, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice};
+
+/// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
+///
+/// Outputs must be apart from all other operands, but for the outputs of a loop, which may also be
+/// exactly one of its inputs (same place, lengths and strides): it is then updated in place.
+#[derive(Clone, Debug)]
+pub enum Kernel {
+    /// Elementwise work: `program` runs once an element. All slices have the same lengths.
+    Loop {
+        /// What is computed.
+        program: ScalarProgram,
+        /// One slice an input of the program.
+        inputs: Vec<Slice>,
+        /// One slice an output of the program.
+        outputs: Vec<Slice>,
+    },
+    /// Reduction of `axes`, which the output lacks.
+    Reduce {
+        /// What joins two elements.
+        op: ReduceOp,
+        /// The axes, strictly increasing.
+        axes: Axes,
+        /// Operand, not bool.
+        input: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// Index of the largest element along an axis.
+    ArgMax {
+        /// The axis.
+        axis: usize,
+        /// Operand, any element type.
+        input: Slice,
+        /// Result, i64.
+        output: Slice,
+    },
+    /// `c = a·b` over the last two axes, the others are a batch.
+    Gemm {
+        /// Operand `[.., m, k]`.
+        a: Slice,
+        /// Operand `[.., k, n]`.
+        b: Slice,
+        /// Result `[.., m, n]`.
+        c: Slice,
+    },
+    /// Slices of `x` by index.
+    Take {
+        /// The axis indexed.
+        axis: usize,
+        /// Operand.
+        x: Slice,
+        /// Indices, i32 or i64.
+        indices: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// The adjoint of take.
+    TakeAdd {
+        /// The axis indexed, in the output.
+        axis: usize,
+        /// What is added.
+        dy: Slice,
+        /// Indices, i32 or i64.
+        indices: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// Elements of `x` by index.
+    Gather {
+        /// The axis indexed.
+        axis: usize,
+        /// Operand.
+        x: Slice,
+        /// Indices, i32 or i64.
+        indices: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// The adjoint of gather.
+    ScatterAdd {
+        /// The axis indexed, in the output.
+        axis: usize,
+        /// What is added.
+        dy: Slice,
+        /// Indices, i32 or i64.
+        indices: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// The index along an axis.
+    Iota {
+        /// The axis.
+        axis: usize,
+        /// Result.
+        output: Slice,
+    },
+    /// Random elements.
+    Random {
+        /// The distribution.
+        op: RandomOp,
+        /// The key, i64 scalar.
+        key: Slice,
+        /// Result, f32 or f64.
+        output: Slice,
+    },
+    /// A derived key.
+    FoldIn {
+        /// The key, i64 scalar.
+        key: Slice,
+        /// The number, i64 scalar.
+        n: Slice,
+        /// Result, i64 scalar.
+        output: Slice,
+    },
+    /// A function outside of this crate. Allocates.
+    Call {
+        /// The function.
+        call: Arc<dyn HostCall>,
+        /// Its operands.
+        inputs: Vec<Slice>,
+        /// Its result.
+        output: Slice,
+    },
+}
+
+impl Kernel {
+    /// The kind, as errors and profiles name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Loop { .. } => "loop",
+            Kernel::Reduce { .. } => "reduce",
+            Kernel::ArgMax { .. } => "argmax",
+            Kernel::Gemm { .. } => "gemm",
+            Kernel::Take { .. } => "take",
+            Kernel::TakeAdd { .. } => "take_add",
+            Kernel::Gather { .. } => "gather",
+            Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::Iota { .. } => "iota",
+            Kernel::Random { .. } => "random",
+            Kernel::FoldIn { .. } => "fold_in",
+            Kernel::Call { .. } => "call",
+        }
+    }
+
+    /// The slices read.
+    pub fn inputs(&self) -> Vec<&Slice> {
+        match self {
+            Kernel::Loop { inputs, .. } | Kernel::Call { inputs, .. } => inputs.iter().collect(),
+            Kernel::Reduce { input, .. } | Kernel::ArgMax { input, .. } => vec![input],
+            Kernel::Gemm { a, b, .. } => vec![a, b],
+            Kernel::Take { x, indices, .. } | Kernel::Gather { x, indices, .. } => {
+                vec![x, indices]
+            }
+            Kernel::TakeAdd { dy, indices, .. } | Kernel::ScatterAdd { dy, indices, .. } => {
+                vec![dy, indices]
+            }
+            Kernel::Iota { .. } => vec![],
+            Kernel::Random { key, .. } => vec![key],
+            Kernel::FoldIn { key, n, .. } => vec![key, n],
+        }
+    }
+
+    /// The slices written.
+    pub fn outputs(&self) -> Vec<&Slice> {
+        match self {
+            Kernel::Loop { outputs, .. } => outputs.iter().collect(),
+            Kernel::Gemm { c, .. } => vec![c],
+            Kernel::Reduce { output, .. }
+            | Kernel::ArgMax { output, .. }
+            | Kernel::Take { output, .. }
+            | Kernel::TakeAdd { output, .. }
+            | Kernel::Gather { output, .. }
+            | Kernel::ScatterAdd { output, .. }
+            | Kernel::Iota { output, .. }
+            | Kernel::Random { output, .. }
+            | Kernel::FoldIn { output, .. }
+            | Kernel::Call { output, .. } => vec![output],
+        }
+    }
+}

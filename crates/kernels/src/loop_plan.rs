@@ -1,0 +1,395 @@
+//! Elementwise loops, prepared: joined axes, tiles, and a place for every register.
+//!
+//! A loop runs over tiles: ranges of the row-major index that fit the first-level cache. Within a
+//! tile each scalar instruction is one packed loop over all elements. A register lives in a slot of
+//! the tile buffer, or, to save a copy, right in the memory of an input or an output.
+//!
+//! ```text
+//! long rows:  a tile is a piece of one row       short rows:  a tile is several whole rows
+//! [ tile 0 | tile 1 | tile 2 ]                   [ tile 0 ]
+//! [ tile 3 | tile 4 | tile 5 ]                   [   ″    ]
+//!                                                [ tile 1 ]
+//! ```
+
+use pleach_tensor::DType;
+use smallvec::SmallVec;
+
+use crate::space::{Space, by_stride};
+use crate::tile_fn::{TileFn, tile_fn};
+use crate::{Axes, Fault, ScalarInstr, ScalarOp, ScalarProgram, Slice, Strides, check};
+
+/// Most inputs and outputs of a loop.
+pub(crate) const MAX_STREAMS: usize = 128;
+/// Bytes of the tile buffer.
+pub(crate) const SCRATCH: usize = 64 << 10;
+/// What of it should be in use, for the first-level cache holds 32 KiB on common machines.
+const CACHE: usize = 24 << 10;
+/// Work of a task in units of one addition on one element: about 10 µs.
+const TASK: usize = 200_000;
+
+/// Where the elements of a register are during a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loc {
+    /// At this byte of the tile buffer.
+    Slot(u32),
+    /// In the memory of this input, or (counted on) output.
+    Stream(u16),
+}
+
+/// How an input gets into its register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is read where it is.
+    Direct,
+    /// It is the same in every tile: loaded once a task.
+    Once(Loc),
+    /// It is loaded for every tile.
+    Load(Loc),
+}
+
+/// An input or output.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) slice: Slice,
+    /// Strides over the joined axes.
+    pub(crate) strides: Strides,
+}
+
+/// A scalar instruction over a tile.
+#[derive(Clone, Debug)]
+pub(crate) struct TileOp {
+    pub(crate) f: TileFn,
+    pub(crate) dst: Loc,
+    pub(crate) args: [Loc; 3],
+}
+
+/// A constant: bits and size of the element, place in the tile buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Constant {
+    pub(crate) bits: u64,
+    pub(crate) size: usize,
+    pub(crate) at: Loc,
+}
+
+/// How the index space is cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Tiles {
+    pub(crate) dims: Axes,
+    /// Tiles in a row, or 0 if a tile is several rows.
+    pub(crate) per_row: usize,
+    /// Most elements of a tile.
+    pub(crate) len: usize,
+    pub(crate) count: usize,
+}
+
+/// A checked loop.
+#[derive(Debug)]
+pub(crate) struct LoopPlan {
+    pub(crate) tiles: Tiles,
+    /// Tiles of a task.
+    pub(crate) grain: usize,
+    pub(crate) inputs: Vec<(Stream, Mode)>,
+    pub(crate) outputs: Vec<Stream>,
+    pub(crate) constants: Vec<Constant>,
+    pub(crate) ops: Vec<TileOp>,
+    /// Outputs written at the end of a tile: (from, output).
+    pub(crate) stores: Vec<(Loc, usize)>,
+    /// Bytes of the tile buffer in use.
+    pub(crate) scratch: usize,
+}
+
+impl LoopPlan {
+    pub(crate) fn new(
+        program: &ScalarProgram,
+        inputs: &[Slice],
+        outputs: &[Slice],
+    ) -> Result<LoopPlan, Fault> {
+        let types = check_loop(program, inputs, outputs)?;
+        let all: Vec<&Slice> = inputs.iter().chain(outputs).collect();
+        // Elements are independent: walk in the order of the first output's memory.
+        let order = match outputs.first() {
+            Some(y) => by_stride(&y.dims, &y.strides),
+            None => Axes::new(),
+        };
+        let dims: Axes = order.iter().map(|&i| outputs[0].dims[i]).collect();
+        let strides: Vec<Strides> =
+            all.iter().map(|s| order.iter().map(|&i| s.strides[i]).collect()).collect();
+        let refs: Vec<&[isize]> = strides.iter().map(|s| &s[..]).collect();
+        let space = Space::new(&dims, &refs);
+        let numel = if outputs.is_empty() { 0 } else { space.numel() };
+
+        // The longest tile whose slots fit, for preference into the cache.
+        let width = types.iter().map(|t| t.size()).max().unwrap_or(1);
+        let cached = [1024, 512, 256].map(|len| (len, CACHE));
+        let larger = [256, 128, 64, 32, 16].map(|len| (len, SCRATCH));
+        let fitting = cached.into_iter().chain(larger).find_map(|(len, budget)| {
+            let tiles = Tiles::new(&space.dims, numel, len);
+            let layout = Layout::new(program, &types, inputs, outputs, &space, &tiles);
+            let bytes = (tiles.len * width).next_multiple_of(64);
+            (layout.slots * bytes <= budget).then_some((tiles, layout, bytes))
+        });
+        let (tiles, mut layout, bytes) = fitting.ok_or(Fault::TooManyRegisters)?;
+        layout.scale(bytes);
+
+        let weight: usize = program.instrs.iter().map(|i| i.op.weight()).sum();
+        let grain = (TASK / (weight + all.len()).max(1) / tiles.len.max(1)).max(1);
+        let mut streams = all
+            .iter()
+            .zip(space.strides)
+            .map(|(slice, strides)| Stream { slice: (*slice).clone(), strides });
+        let inputs = streams.by_ref().take(inputs.len()).zip(layout.modes).collect();
+        Ok(LoopPlan {
+            tiles,
+            grain,
+            inputs,
+            outputs: streams.collect(),
+            constants: layout.constants,
+            ops: layout.ops,
+            stores: layout.stores,
+            scratch: layout.slots * bytes,
+        })
+    }
+}
+
+/// Number, lengths and element types of the slices against the program; the registers' types.
+fn check_loop(
+    program: &ScalarProgram,
+    inputs: &[Slice],
+    outputs: &[Slice],
+) -> Result<Vec<DType>, Fault> {
+    let types = program.registers()?;
+    for (expected, got) in
+        [(program.inputs.len(), inputs.len()), (program.outputs.len(), outputs.len())]
+    {
+        if expected != got {
+            return Err(Fault::Count { expected, got });
+        }
+    }
+    if inputs.len() + outputs.len() > MAX_STREAMS {
+        return Err(Fault::TooManyRegisters);
+    }
+    for (slice, &dtype) in inputs.iter().zip(&types) {
+        check::dtype(slice, dtype)?;
+    }
+    for (slice, reg) in outputs.iter().zip(&program.outputs) {
+        check::dtype(slice, types[reg.at()])?;
+    }
+    if let Some(first) = outputs.first() {
+        inputs.iter().chain(outputs).try_for_each(|s| check::shape(s, &first.dims))?;
+    }
+    Ok(types)
+}
+
+impl Tiles {
+    fn new(dims: &[usize], numel: usize, len: usize) -> Tiles {
+        let inner = dims.last().copied().unwrap_or(1);
+        let dims = Axes::from_slice(dims);
+        if numel == 0 {
+            return Tiles { dims, per_row: 1, len: 1, count: 0 };
+        }
+        let rows = numel / inner;
+        if rows == 1 || inner >= len / 2 {
+            // Pieces of about equal length, whole cache lines if they are long.
+            let per_row = inner.div_ceil(len);
+            let len = inner.div_ceil(per_row).next_multiple_of(len.min(64)).min(inner);
+            let per_row = inner.div_ceil(len);
+            return Tiles { dims, per_row, len, count: rows * per_row };
+        }
+        let rows_per_tile = (len / inner).min(rows);
+        let (len, count) = (rows_per_tile * inner, rows.div_ceil(rows_per_tile));
+        Tiles { dims, per_row: 0, len, count }
+    }
+
+    /// First element (row-major) and number of elements of a tile.
+    #[inline]
+    pub(crate) fn range(&self, tile: usize) -> (usize, usize) {
+        let inner = self.dims[self.dims.len() - 1];
+        if self.per_row == 0 {
+            let numel: usize = self.dims.iter().product();
+            let start = tile * self.len;
+            return (start, self.len.min(numel - start));
+        }
+        let (row, column) = (tile / self.per_row, tile % self.per_row * self.len);
+        (row * inner + column, self.len.min(inner - column))
+    }
+
+    /// Are the elements of every tile packed, under these strides?
+    fn packed(&self, strides: &[isize]) -> bool {
+        if self.per_row > 0 {
+            return strides.last() == Some(&1) || self.dims.last() == Some(&1);
+        }
+        let mut want = 1;
+        self.dims.iter().zip(strides).rev().all(|(&n, &s)| {
+            let good = s == want;
+            want *= n as isize;
+            good
+        })
+    }
+
+    /// Are all tiles equal, under these strides?
+    fn constant(&self, strides: &[isize]) -> bool {
+        let (inner, outer) = strides.split_last().unwrap_or((&0, &[]));
+        outer.iter().all(|&s| s == 0) && (self.per_row == 0 || *inner == 0)
+    }
+}
+
+/// Places of registers. Slots are numbers until [`Layout::scale`] makes them bytes.
+#[derive(Debug, Default)]
+struct Layout {
+    slots: usize,
+    free: Vec<u32>,
+    modes: Vec<Mode>,
+    constants: Vec<Constant>,
+    ops: Vec<TileOp>,
+    stores: Vec<(Loc, usize)>,
+}
+
+impl Layout {
+    fn new(
+        program: &ScalarProgram,
+        types: &[DType],
+        inputs: &[Slice],
+        outputs: &[Slice],
+        space: &Space,
+        tiles: &Tiles,
+    ) -> Layout {
+        let n = inputs.len();
+        // A copy is the register that it copies.
+        let mut root: Vec<usize> = (0..types.len()).collect();
+        for (i, instr) in program.instrs.iter().enumerate() {
+            if instr.op == ScalarOp::Copy {
+                root[n + i] = root[instr.args[0].at()];
+            }
+        }
+        // The last instruction that reads a register; the end for outputs.
+        let mut last: Vec<Option<usize>> = vec![None; types.len()];
+        for (i, instr) in program.instrs.iter().enumerate() {
+            for arg in operands(instr) {
+                last[root[arg]] = Some(i);
+            }
+        }
+        // The output in whose memory a register may live: packed, and overlapping no input.
+        let mut home: Vec<Option<u16>> = vec![None; types.len()];
+        for (o, reg) in program.outputs.iter().enumerate() {
+            let r = root[reg.at()];
+            last[r] = Some(usize::MAX);
+            let constant = r >= n && matches!(program.instrs[r - n].op, ScalarOp::Const(_));
+            let apart = inputs.iter().all(|x| outputs[o].is_apart(x));
+            if home[r].is_none() && !constant && apart && tiles.packed(&space.strides[n + o]) {
+                home[r] = Some((n + o) as u16);
+            }
+        }
+
+        let mut out = Layout::default();
+        let mut locs = vec![Loc::Slot(0); types.len()];
+        for i in 0..n {
+            let strides = &space.strides[i];
+            // An input that is overwritten in place, and is itself an output, must be saved.
+            let saved =
+                last[i] == Some(usize::MAX) && outputs.iter().any(|y| !y.is_apart(&inputs[i]));
+            let mode = if last[i].is_none() || tiles.packed(strides) && !saved && home[i].is_none()
+            {
+                Mode::Direct
+            } else if tiles.constant(strides) && home[i].is_none() {
+                Mode::Once(out.fixed())
+            } else {
+                Mode::Load(home[i].map_or_else(|| out.take(), Loc::Stream))
+            };
+            locs[i] = match mode {
+                Mode::Direct => Loc::Stream(i as u16),
+                Mode::Once(at) | Mode::Load(at) => at,
+            };
+            out.modes.push(mode);
+        }
+        for (i, instr) in program.instrs.iter().enumerate().filter(|(_, x)| is_const(x)) {
+            if let (ScalarOp::Const(value), Some(_)) = (instr.op, last[n + i]) {
+                let at = out.fixed();
+                out.constants.push(Constant { bits: value.bits(), size: value.dtype().size(), at });
+                locs[n + i] = at;
+            }
+        }
+        let fixed = out.fixed_slots();
+        for (i, instr) in program.instrs.iter().enumerate() {
+            let Some(f) = tile_fn(instr.op, instr.dtype) else { continue };
+            if instr.op == ScalarOp::Copy || last[n + i].is_none() {
+                continue;
+            }
+            let dst = home[n + i].map_or_else(|| out.take(), Loc::Stream);
+            locs[n + i] = dst;
+            let mut args = [dst; 3];
+            for (k, r) in operands(instr).enumerate() {
+                args[k] = locs[root[r]];
+            }
+            out.ops.push(TileOp { f, dst, args });
+            let mut dead: SmallVec<[Loc; 3]> = SmallVec::new();
+            for r in operands(instr).map(|r| root[r]).filter(|&r| last[r] == Some(i)) {
+                if !dead.contains(&locs[r]) && !fixed.contains(&locs[r]) {
+                    dead.push(locs[r]);
+                }
+            }
+            out.free.extend(dead.iter().filter_map(|loc| match loc {
+                Loc::Slot(s) => Some(*s),
+                Loc::Stream(_) => None,
+            }));
+        }
+        for (o, reg) in program.outputs.iter().enumerate() {
+            let r = root[reg.at()];
+            if home[r] != Some((n + o) as u16) {
+                out.stores.push((locs[r], o));
+            }
+        }
+        out
+    }
+
+    /// A slot that keeps its contents for the whole task: never one that was free before.
+    fn fixed(&mut self) -> Loc {
+        self.slots += 1;
+        Loc::Slot(self.slots as u32 - 1)
+    }
+
+    /// A slot.
+    fn take(&mut self) -> Loc {
+        match self.free.pop() {
+            Some(slot) => Loc::Slot(slot),
+            None => self.fixed(),
+        }
+    }
+
+    /// The slots that must not be freed: constants and inputs loaded once.
+    fn fixed_slots(&self) -> Vec<Loc> {
+        let once = self.modes.iter().filter_map(|m| match m {
+            Mode::Once(at) => Some(*at),
+            _ => None,
+        });
+        once.chain(self.constants.iter().map(|c| c.at)).collect()
+    }
+
+    /// Turns slot numbers into bytes.
+    fn scale(&mut self, bytes: usize) {
+        let scale = |loc: &mut Loc| {
+            if let Loc::Slot(slot) = loc {
+                *slot *= bytes as u32;
+            }
+        };
+        for mode in &mut self.modes {
+            if let Mode::Once(at) | Mode::Load(at) = mode {
+                scale(at);
+            }
+        }
+        self.constants.iter_mut().for_each(|c| scale(&mut c.at));
+        self.stores.iter_mut().for_each(|(at, _)| scale(at));
+        for op in &mut self.ops {
+            scale(&mut op.dst);
+            op.args.iter_mut().for_each(scale);
+        }
+    }
+}
+
+fn is_const(instr: &ScalarInstr) -> bool {
+    matches!(instr.op, ScalarOp::Const(_))
+}
+
+/// The registers that an instruction reads.
+fn operands(instr: &ScalarInstr) -> impl Iterator<Item = usize> + '_ {
+    instr.args.iter().take(instr.op.arity()).map(|r| r.at())
+}

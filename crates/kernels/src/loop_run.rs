@@ -1,0 +1,150 @@
+//! Elementwise loops, executed.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::Pool;
+use crate::bind::Mem;
+use crate::copy::{for_size, load, store};
+use crate::loop_plan::{Constant, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
+use crate::program::{Failure, Step};
+use crate::space::offset_of;
+use crate::tile_fn::TileArgs;
+
+/// The tile buffer, on the stack of the thread that runs a task.
+#[repr(align(64))]
+struct Scratch<const N: usize>([MaybeUninit<u8>; N]);
+
+/// Memory of a task: the tile buffer, and element 0 of the current tile in each stream.
+struct Tile {
+    scratch: *mut u8,
+    streams: [*mut u8; MAX_STREAMS],
+}
+
+impl Tile {
+    /// # Safety
+    /// `loc` comes from the plan whose scratch and streams these are.
+    #[inline(always)]
+    unsafe fn at(&self, loc: Loc) -> *mut u8 {
+        match loc {
+            // SAFETY: the plan has as many bytes of scratch as its slots take.
+            Loc::Slot(byte) => unsafe { self.scratch.add(byte as usize) },
+            Loc::Stream(i) => self.streams[usize::from(i)],
+        }
+    }
+}
+
+impl Step for LoopPlan {
+    unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
+        const SMALL: usize = 4096;
+        pool.ranges(self.tiles.count, self.grain, |tiles| {
+            // SAFETY: the slices were checked for this memory; tasks write different elements, and
+            // read what they write only at the same elements.
+            unsafe {
+                if self.scratch <= SMALL {
+                    self.task(mem, tiles, &mut Scratch([MaybeUninit::uninit(); SMALL]));
+                } else {
+                    self.task(mem, tiles, &mut Scratch([MaybeUninit::uninit(); SCRATCH]));
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl LoopPlan {
+    /// # Safety
+    /// `mem` is the memory that the plan was checked for, `N >= self.scratch`, and no other task
+    /// touches the elements that these tiles write.
+    unsafe fn task<const N: usize>(
+        &self,
+        mem: Mem<'_>,
+        tiles: Range<usize>,
+        scratch: &mut Scratch<N>,
+    ) {
+        debug_assert!(N >= self.scratch);
+        let scratch = scratch.0.as_mut_ptr().cast();
+        let mut tile = Tile { scratch, streams: [std::ptr::null_mut(); MAX_STREAMS] };
+        let first = tiles.start;
+        for constant in &self.constants {
+            // SAFETY: the slot holds `len` elements.
+            unsafe { fill(tile.at(constant.at), constant, self.tiles.len) };
+        }
+        for t in tiles {
+            let (start, n) = self.tiles.range(t);
+            // SAFETY: every range lies in the joined index space, whose elements were checked.
+            // Slots hold `len` elements and no instruction reads the slot that it writes; streams
+            // used in place are packed over each tile, and those written overlap no input. Stores
+            // in place come last, when no input is read any more.
+            unsafe {
+                self.locate(mem, start, &mut tile);
+                self.load(mem, start, n, t == first, &tile);
+                for op in &self.ops {
+                    let args = op.args.map(|a| tile.at(a).cast_const());
+                    (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
+                }
+                for &(from, o) in &self.stores {
+                    let Stream { slice, strides } = &self.outputs[o];
+                    let (dst, src) = (mem.ptr(slice), tile.at(from));
+                    for_size!(slice.dtype.size(), T => {
+                        store::<T>(dst.cast(), src.cast(), &self.tiles.dims, strides, start, n);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Points the streams to the elements from `start`.
+    ///
+    /// # Safety
+    /// As for [`LoopPlan::task`]; `start` is an element of the index space.
+    #[inline]
+    unsafe fn locate(&self, mem: Mem<'_>, start: usize, tile: &mut Tile) {
+        let streams = self.inputs.iter().map(|(stream, _)| stream).chain(&self.outputs);
+        for (at, Stream { slice, strides }) in tile.streams.iter_mut().zip(streams) {
+            let offset = offset_of(&self.tiles.dims, strides, start);
+            // SAFETY: the element is in bounds.
+            *at = unsafe { mem.ptr(slice).offset(offset * slice.dtype.size() as isize) };
+        }
+    }
+
+    /// Loads the inputs that are not read where they are.
+    ///
+    /// # Safety
+    /// As for [`LoopPlan::task`]; the range lies in the index space.
+    #[inline]
+    unsafe fn load(&self, mem: Mem<'_>, start: usize, n: usize, first: bool, tile: &Tile) {
+        for (Stream { slice, strides }, mode) in &self.inputs {
+            let dst = match *mode {
+                Mode::Direct => continue,
+                Mode::Once(_) if !first => continue,
+                Mode::Once(at) | Mode::Load(at) => at,
+            };
+            // A scalar fills the whole slot: later tiles of the task may be longer.
+            let scalar = strides.iter().all(|&s| s == 0);
+            let (dims, n) = match mode {
+                Mode::Once(_) if scalar => (&[usize::MAX][..], self.tiles.len),
+                _ => (&self.tiles.dims[..], n),
+            };
+            let strides = if dims.len() == 1 { &strides[strides.len() - 1..] } else { strides };
+            let start = if scalar { 0 } else { start };
+            for_size!(slice.dtype.size(), T => {
+                // SAFETY: the slot holds `len` elements, apart from all buffers; the source's
+                // elements were checked. All elements of a scalar are its first.
+                unsafe {
+                    load::<T>(tile.at(dst).cast(), mem.ptr(slice).cast(), dims, strides, start, n);
+                }
+            });
+        }
+    }
+}
+
+/// # Safety
+/// `dst` is valid for writes of `n` elements, aligned.
+unsafe fn fill(dst: *mut u8, constant: &Constant, n: usize) {
+    for_size!(constant.size, T => {
+        let value = constant.bits as T;
+        // SAFETY: the caller's promise.
+        (0..n).for_each(|i| unsafe { dst.cast::<T>().add(i).write(value) });
+    });
+}

@@ -1,0 +1,284 @@
+//! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
+
+use crate::math;
+
+/// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
+/// must be 0 or 1.)
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct Bool(pub(crate) u8);
+
+impl Bool {
+    #[inline(always)]
+    pub(crate) fn get(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl From<bool> for Bool {
+    #[inline(always)]
+    fn from(b: bool) -> Bool {
+        Bool(u8::from(b))
+    }
+}
+
+impl PartialEq for Bool {
+    #[inline(always)]
+    fn eq(&self, other: &Bool) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl PartialOrd for Bool {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Bool) -> Option<std::cmp::Ordering> {
+        self.get().partial_cmp(&other.get())
+    }
+}
+
+/// Numbers.
+pub(crate) trait Num: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+    const ZERO: Self;
+    /// The smallest value, -∞ for floats.
+    const LOWEST: Self;
+    /// The largest value, ∞ for floats.
+    const HIGHEST: Self;
+    fn add(self, b: Self) -> Self;
+    fn sub(self, b: Self) -> Self;
+    fn mul(self, b: Self) -> Self;
+    fn div(self, b: Self) -> Self;
+    fn neg(self) -> Self;
+    fn abs(self) -> Self;
+    fn sign(self) -> Self;
+    fn max(self, b: Self) -> Self;
+    fn min(self, b: Self) -> Self;
+    /// `self·b + c`; floats are rounded once if `FMA`, else twice.
+    fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self;
+    /// From an index: integers wrap, floats round.
+    fn from_index(i: i64) -> Self;
+}
+
+/// Floats.
+pub(crate) trait Float: Num {
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn ln_1p(self) -> Self;
+    fn tanh(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn erf(self) -> Self;
+    fn floor(self) -> Self;
+}
+
+/// Conversion, as [`Element`](pleach_tensor::Element) describes.
+pub(crate) trait CastTo<R> {
+    fn cast(self) -> R;
+}
+
+macro_rules! ints {
+    ($($T:ident: $sign:expr;)*) => {$(
+        impl Num for $T {
+            const ZERO: Self = 0;
+            const LOWEST: Self = $T::MIN;
+            const HIGHEST: Self = $T::MAX;
+            #[inline(always)] fn add(self, b: Self) -> Self { self.wrapping_add(b) }
+            #[inline(always)] fn sub(self, b: Self) -> Self { self.wrapping_sub(b) }
+            #[inline(always)] fn mul(self, b: Self) -> Self { self.wrapping_mul(b) }
+            #[inline(always)]
+            fn div(self, b: Self) -> Self { if b == 0 { 0 } else { self.wrapping_div(b) } }
+            #[inline(always)] fn neg(self) -> Self { self.wrapping_neg() }
+            #[inline(always)]
+            fn abs(self) -> Self { if self < Self::ZERO { self.wrapping_neg() } else { self } }
+            #[inline(always)] fn sign(self) -> Self { let f: fn($T) -> $T = $sign; f(self) }
+            #[inline(always)] fn max(self, b: Self) -> Self { Ord::max(self, b) }
+            #[inline(always)] fn min(self, b: Self) -> Self { Ord::min(self, b) }
+            #[inline(always)]
+            fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self { self.wrapping_mul(b).wrapping_add(c) }
+            #[inline(always)] fn from_index(i: i64) -> Self { i as $T }
+        }
+    )*};
+}
+
+ints! {
+    i32: i32::signum;
+    i64: i64::signum;
+    u8: |x| u8::from(x != 0);
+}
+
+macro_rules! floats {
+    ($($T:ident)*) => {$(
+        impl Num for $T {
+            const ZERO: Self = 0.0;
+            const LOWEST: Self = $T::NEG_INFINITY;
+            const HIGHEST: Self = $T::INFINITY;
+            #[inline(always)] fn add(self, b: Self) -> Self { self + b }
+            #[inline(always)] fn sub(self, b: Self) -> Self { self - b }
+            #[inline(always)] fn mul(self, b: Self) -> Self { self * b }
+            #[inline(always)] fn div(self, b: Self) -> Self { self / b }
+            #[inline(always)] fn neg(self) -> Self { -self }
+            #[inline(always)] fn abs(self) -> Self { $T::abs(self) }
+            #[inline(always)]
+            fn sign(self) -> Self {
+                let one = (1.0 as $T).copysign(self);
+                // Not `!= 0`: a NaN stays itself.
+                if (self < 0.0) | (self > 0.0) { one } else { self }
+            }
+            /// Equal operands have equal bits, but for zeros: joining the bits gives 0 or -0.
+            #[inline(always)]
+            fn max(self, b: Self) -> Self {
+                let equal = $T::from_bits(self.to_bits() & b.to_bits());
+                let apart = if self > b { self } else { b };
+                let number = if self == b { equal } else { apart };
+                if self.is_nan() | b.is_nan() { self + b } else { number }
+            }
+            #[inline(always)]
+            fn min(self, b: Self) -> Self {
+                let equal = $T::from_bits(self.to_bits() | b.to_bits());
+                let apart = if self < b { self } else { b };
+                let number = if self == b { equal } else { apart };
+                if self.is_nan() | b.is_nan() { self + b } else { number }
+            }
+            #[inline(always)]
+            fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
+                if FMA { $T::mul_add(self, b, c) } else { self * b + c }
+            }
+            #[inline(always)] fn from_index(i: i64) -> Self { i as f64 as $T }
+        }
+    )*};
+}
+floats! { f32 f64 }
+
+impl Float for f32 {
+    #[inline(always)]
+    fn exp(self) -> f32 {
+        math::exp(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> f32 {
+        math::ln(self)
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> f32 {
+        math::ln_1p(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> f32 {
+        math::tanh(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> f32 {
+        f32::sqrt(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> f32 {
+        math::erf(self)
+    }
+    #[inline(always)]
+    fn floor(self) -> f32 {
+        f32::floor(self)
+    }
+}
+
+impl Float for f64 {
+    fn exp(self) -> f64 {
+        f64::exp(self)
+    }
+    fn ln(self) -> f64 {
+        f64::ln(self)
+    }
+    fn ln_1p(self) -> f64 {
+        f64::ln_1p(self)
+    }
+    fn tanh(self) -> f64 {
+        f64::tanh(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> f64 {
+        f64::sqrt(self)
+    }
+    fn erf(self) -> f64 {
+        libm::erf(self)
+    }
+    #[inline(always)]
+    fn floor(self) -> f64 {
+        f64::floor(self)
+    }
+}
+
+macro_rules! casts {
+    ($($S:ident: $($R:ident)*;)*) => {$($(
+        impl CastTo<$R> for $S {
+            #[inline(always)]
+            fn cast(self) -> $R { self as $R }
+        }
+    )*
+        impl CastTo<Bool> for $S {
+            #[inline(always)]
+            fn cast(self) -> Bool { (self != <$S as Num>::ZERO).into() }
+        }
+        impl CastTo<$S> for Bool {
+            #[inline(always)]
+            fn cast(self) -> $S { u8::from(self.get()) as $S }
+        }
+    )*};
+}
+
+casts! {
+    f32: f32 f64 i32 i64 u8;
+    f64: f32 f64 i32 i64 u8;
+    i32: f32 f64 i32 i64 u8;
+    i64: f64 i32 i64 u8;
+    u8: f32 f64 i32 i64 u8;
+}
+
+impl CastTo<f32> for i64 {
+    /// By way of `f64`, as tensors do it.
+    #[inline(always)]
+    fn cast(self) -> f32 {
+        self as f64 as f32
+    }
+}
+
+impl CastTo<Bool> for Bool {
+    #[inline(always)]
+    fn cast(self) -> Bool {
+        self.get().into()
+    }
+}
+
+/// Expands `$body` for a number type `$T`; `$other` for bool.
+macro_rules! for_num {
+    ($dtype:expr, $T:ident => $body:expr, $other:expr) => {
+        match $dtype {
+            pleach_tensor::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            pleach_tensor::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            pleach_tensor::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            pleach_tensor::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            pleach_tensor::DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            pleach_tensor::DType::Bool => $other,
+        }
+    };
+}
+pub(crate) use for_num;
+
+/// Expands `$body` for any element type, with [`Bool`] for bool.
+macro_rules! for_any {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        $crate::num::for_num!($dtype, $T => $body, { type $T = $crate::num::Bool; $body })
+    };
+}
+pub(crate) use for_any;

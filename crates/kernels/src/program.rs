@@ -1,0 +1,112 @@
+//! A checked list of instructions.
+
+use std::fmt::Debug;
+
+use crate::argmax::ArgMaxPlan;
+use crate::bind::Mem;
+use crate::call::CallPlan;
+use crate::check::Checker;
+use crate::gather::{GatherPlan, ScatterAddPlan};
+use crate::gemm::GemmPlan;
+use crate::loop_plan::LoopPlan;
+use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
+use crate::reduce::ReducePlan;
+use crate::take::{TakeAddPlan, TakePlan};
+use crate::{Fault, Kernel, Pool, ProgramError};
+
+/// A buffer that a program needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferSpec {
+    /// Size; what is bound may be longer.
+    pub bytes: usize,
+    /// May the program write it?
+    pub writable: bool,
+}
+
+/// An instruction, ready to run: choices that depend on types and shapes are made.
+pub(crate) trait Step: Debug + Send + Sync {
+    /// Executes the instruction.
+    ///
+    /// # Safety
+    /// `mem` is the memory of a run of the program that this step was checked for.
+    unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure>;
+}
+
+/// How a step fails; the run adds its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Index { index: i64, len: usize },
+    Host(String),
+}
+
+/// A list of instructions over buffers, checked once, so that running it is memory-safe.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) steps: Vec<Box<dyn Step>>,
+    pub(crate) aligns: Vec<usize>,
+    instrs: Vec<Kernel>,
+    buffers: Vec<BufferSpec>,
+}
+
+impl Program {
+    /// Checks everything: element types, shapes, that every element lies inside of its buffer,
+    /// writable outputs that overlap nothing, scalar programs.
+    ///
+    /// # Errors
+    /// The first instruction refused, and why.
+    pub fn new(instrs: Vec<Kernel>, buffers: Vec<BufferSpec>) -> Result<Program, ProgramError> {
+        let mut steps = Vec::with_capacity(instrs.len());
+        let mut aligns = vec![1; buffers.len()];
+        for (instr, kernel) in instrs.iter().enumerate() {
+            let step = prepare(kernel, Checker { buffers: &buffers })
+                .map_err(|fault| ProgramError { instr, kernel: kernel.name(), fault })?;
+            steps.push(step);
+            for slice in kernel.inputs().into_iter().chain(kernel.outputs()) {
+                let align = &mut aligns[slice.buffer.0 as usize];
+                *align = (*align).max(slice.dtype.size());
+            }
+        }
+        Ok(Program { steps, aligns, instrs, buffers })
+    }
+
+    /// The instructions.
+    pub fn instrs(&self) -> &[Kernel] {
+        &self.instrs
+    }
+
+    /// The buffers.
+    pub fn buffers(&self) -> &[BufferSpec] {
+        &self.buffers
+    }
+}
+
+fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault> {
+    let in_place = matches!(kernel, Kernel::Loop { .. });
+    checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;
+    Ok(match kernel {
+        Kernel::Loop { program, inputs, outputs } => {
+            Box::new(LoopPlan::new(program, inputs, outputs)?)
+        }
+        Kernel::Reduce { op, axes, input, output } => {
+            Box::new(ReducePlan::new(*op, axes, input, output)?)
+        }
+        Kernel::ArgMax { axis, input, output } => Box::new(ArgMaxPlan::new(*axis, input, output)?),
+        Kernel::Gemm { a, b, c } => Box::new(GemmPlan::new(a, b, c)?),
+        Kernel::Take { axis, x, indices, output } => {
+            Box::new(TakePlan::new(*axis, x, indices, output)?)
+        }
+        Kernel::TakeAdd { axis, dy, indices, output } => {
+            Box::new(TakeAddPlan::new(*axis, dy, indices, output)?)
+        }
+        Kernel::Gather { axis, x, indices, output } => {
+            Box::new(GatherPlan::new(*axis, x, indices, output)?)
+        }
+        Kernel::ScatterAdd { axis, dy, indices, output } => {
+            Box::new(ScatterAddPlan::new(*axis, dy, indices, output)?)
+        }
+        Kernel::Iota { axis, output } => Box::new(IotaPlan::new(*axis, output)?),
+        Kernel::Random { op, key, output } => Box::new(RandomPlan::new(*op, key, output)?),
+        Kernel::FoldIn { key, n, output } => Box::new(FoldInPlan::new(key, n, output)?),
+        Kernel::Call { call, inputs, output } => Box::new(CallPlan::new(call, inputs, output)),
+    })
+}

@@ -1,0 +1,86 @@
+//! The instruction loop.
+
+use thiserror::Error;
+
+use crate::bind::Mem;
+use crate::program::Failure;
+use crate::{Bound, Pool, Program};
+
+/// Why a run stopped. What later instructions would have written is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// An index is outside of the axis indexed.
+    #[error("instruction {instr}: index {index} is out of range for an axis of length {len}")]
+    Index {
+        /// The instruction.
+        instr: usize,
+        /// The index.
+        index: i64,
+        /// Length of the axis.
+        len: usize,
+    },
+    /// A function outside of this crate failed.
+    #[error("instruction {instr}: {message}")]
+    Host {
+        /// The instruction.
+        instr: usize,
+        /// Its message.
+        message: String,
+    },
+    /// The number of bound buffers is wrong.
+    #[error("the program has {expected} buffers, {got} are bound")]
+    Count {
+        /// Number expected.
+        expected: usize,
+        /// Number bound.
+        got: usize,
+    },
+    /// A bound buffer is too short, not aligned for its elements, or read-only but written.
+    #[error("buffer {buffer}: {reason}")]
+    Binding {
+        /// The buffer.
+        buffer: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// Runs all instructions in order. Allocates nothing, but for packing inside of the matrix library
+/// (see [`in_library_gemm`](crate::in_library_gemm)) and for [`Kernel::Call`](crate::Kernel::Call).
+/// The bits written do not depend on the number of threads.
+///
+/// # Errors
+/// Bindings that do not fit the program, an index out of range, or a failed host call.
+pub fn run(program: &Program, buffers: &mut [Bound<'_>], pool: &Pool) -> Result<(), RunError> {
+    check(program, buffers)?;
+    let mem = Mem(buffers);
+    for (instr, step) in program.steps.iter().enumerate() {
+        // SAFETY: `check` compared the memory with the program; it is borrowed for this call.
+        unsafe { step.run(mem, pool) }.map_err(|failure| match failure {
+            Failure::Index { index, len } => RunError::Index { instr, index, len },
+            Failure::Host(message) => RunError::Host { instr, message },
+        })?;
+    }
+    Ok(())
+}
+
+fn check(program: &Program, buffers: &[Bound<'_>]) -> Result<(), RunError> {
+    let (expected, got) = (program.buffers().len(), buffers.len());
+    if expected != got {
+        return Err(RunError::Count { expected, got });
+    }
+    for (buffer, (spec, bound)) in program.buffers().iter().zip(buffers).enumerate() {
+        let reason = if bound.len() < spec.bytes {
+            "it is too short"
+        } else if spec.writable && !bound.is_writable() {
+            "it is written but bound read-only"
+        } else if !bound.is_aligned(program.aligns[buffer]) {
+            "it is not aligned for its elements"
+        } else {
+            continue;
+        };
+        return Err(RunError::Binding { buffer, reason });
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! The loops of scalar instructions: one function for each operation and element type.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
+use pleach_tensor::DType;
+
+use crate::ScalarOp;
+use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
+use crate::vector::{Body, Entry, pick};
+
+/// A piece of work of a tile function: `n` packed elements of each operand that the operation has.
+///
+/// The contract of every tile function: `dst` is valid for writes of `n` elements of the result's
+/// type, `args` for reads of `n` elements of the operands' types, all aligned; `dst` overlaps no
+/// operand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TileArgs {
+    pub(crate) n: usize,
+    pub(crate) dst: *mut u8,
+    pub(crate) args: [*const u8; 3],
+}
+
+pub(crate) type TileFn = Entry<TileArgs>;
+
+trait Op1<A> {
+    type R;
+    fn f(a: A) -> Self::R;
+}
+
+trait Op2<A> {
+    type R;
+    fn f(a: A, b: A) -> Self::R;
+}
+
+/// Packed elements.
+///
+/// # Safety
+/// The contract of [`TileArgs`].
+#[inline(always)]
+unsafe fn operand<'a, T>(args: &TileArgs, i: usize) -> &'a [T] {
+    // SAFETY: by contract valid and aligned; element types admit every bit pattern.
+    unsafe { from_raw_parts(args.args[i].cast(), args.n) }
+}
+
+/// The destination, not initialized yet.
+///
+/// # Safety
+/// The contract of [`TileArgs`].
+#[inline(always)]
+unsafe fn result<'a, T>(args: &TileArgs) -> &'a mut [MaybeUninit<T>] {
+    // SAFETY: by contract valid, aligned and apart from all operands.
+    unsafe { from_raw_parts_mut(args.dst.cast(), args.n) }
+}
+
+// The loops take references as arguments: that is how the compiler learns that nothing overlaps.
+
+#[inline(always)]
+fn map1<A: Copy, F: Op1<A>>(dst: &mut [MaybeUninit<F::R>], a: &[A]) {
+    for (dst, &a) in dst.iter_mut().zip(a) {
+        dst.write(F::f(a));
+    }
+}
+
+#[inline(always)]
+fn map2<A: Copy, F: Op2<A>>(dst: &mut [MaybeUninit<F::R>], a: &[A], b: &[A]) {
+    for ((dst, &a), &b) in dst.iter_mut().zip(a).zip(b) {
+        dst.write(F::f(a, b));
+    }
+}
+
+#[inline(always)]
+fn map_select<A: Copy>(dst: &mut [MaybeUninit<A>], c: &[Bool], a: &[A], b: &[A]) {
+    for (((dst, &c), &a), &b) in dst.iter_mut().zip(c).zip(a).zip(b) {
+        dst.write(if c.get() { a } else { b });
+    }
+}
+
+struct Tile1<A, F>(PhantomData<(A, F)>);
+impl<A: Copy, F: Op1<A>> Body for Tile1<A, F> {
+    type Args = TileArgs;
+    #[inline(always)]
+    unsafe fn run<const FMA: bool>(t: TileArgs) {
+        // SAFETY: the contract of `TileArgs`.
+        unsafe { map1::<A, F>(result(&t), operand(&t, 0)) }
+    }
+}
+
+struct Tile2<A, F>(PhantomData<(A, F)>);
+impl<A: Copy, F: Op2<A>> Body for Tile2<A, F> {
+    type Args = TileArgs;
+    #[inline(always)]
+    unsafe fn run<const FMA: bool>(t: TileArgs) {
+        // SAFETY: the contract of `TileArgs`.
+        unsafe { map2::<A, F>(result(&t), operand(&t, 0), operand(&t, 1)) }
+    }
+}
+
+struct TileSelect<A>(PhantomData<A>);
+impl<A: Copy> Body for TileSelect<A> {
+    type Args = TileArgs;
+    #[inline(always)]
+    unsafe fn run<const FMA: bool>(t: TileArgs) {
+        // SAFETY: the contract of `TileArgs`.
+        unsafe { map_select::<A>(result(&t), operand(&t, 0), operand(&t, 1), operand(&t, 2)) }
+    }
+}
+
+/// `name: bound, result, closure`: a unit struct that stands for an operation.
+macro_rules! ops1 {
+    ($($name:ident: $bound:path, |$a:ident| $body:expr;)*) => {$(
+        struct $name;
+        impl<T: $bound> Op1<T> for $name {
+            type R = T;
+            #[inline(always)]
+            fn f($a: T) -> T { $body }
+        }
+    )*};
+}
+
+macro_rules! ops2 {
+    ($($name:ident: $bound:path, $R:ty, |$a:ident, $b:ident| $body:expr;)*) => {$(
+        struct $name;
+        impl<T: $bound> Op2<T> for $name {
+            type R = $R;
+            #[inline(always)]
+            fn f($a: T, $b: T) -> $R { $body }
+        }
+    )*};
+}
+
+ops1! {
+    Copy1: Copy, |a| a;
+    Neg: Num, |a| a.neg();
+    Abs: Num, |a| a.abs();
+    Sign: Num, |a| a.sign();
+    Exp: Float, |a| a.exp();
+    Ln: Float, |a| a.ln();
+    Ln1p: Float, |a| a.ln_1p();
+    Tanh: Float, |a| a.tanh();
+    Sqrt: Float, |a| a.sqrt();
+    Erf: Float, |a| a.erf();
+    Floor: Float, |a| a.floor();
+}
+
+ops2! {
+    Add: Num, T, |a, b| a.add(b);
+    Sub: Num, T, |a, b| a.sub(b);
+    Mul: Num, T, |a, b| a.mul(b);
+    Div: Num, T, |a, b| a.div(b);
+    Max: Num, T, |a, b| a.max(b);
+    Min: Num, T, |a, b| a.min(b);
+    Equal: PartialEq, Bool, |a, b| (a == b).into();
+    Less: Num, Bool, |a, b| (a < b).into();
+    LessEqual: Num, Bool, |a, b| (a <= b).into();
+}
+
+struct Logic<const AND: bool>;
+impl<const AND: bool> Op2<Bool> for Logic<AND> {
+    type R = Bool;
+    #[inline(always)]
+    fn f(a: Bool, b: Bool) -> Bool {
+        if AND { (a.get() & b.get()).into() } else { (a.get() | b.get()).into() }
+    }
+}
+
+struct Not;
+impl Op1<Bool> for Not {
+    type R = Bool;
+    #[inline(always)]
+    fn f(a: Bool) -> Bool {
+        (!a.get()).into()
+    }
+}
+
+struct Cast<R>(PhantomData<R>);
+impl<A: CastTo<R>, R> Op1<A> for Cast<R> {
+    type R = R;
+    #[inline(always)]
+    fn f(a: A) -> R {
+        a.cast()
+    }
+}
+
+/// The loop of an operation on operands of type `dtype`. `None` for a constant, and for pairs that
+/// [`ScalarOp::accepts`] refuses.
+pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
+    macro_rules! num1 {
+        ($F:ident) => { for_num!(dtype, T => Some(pick::<Tile1<T, $F>>()), None) };
+    }
+    macro_rules! num2 {
+        ($F:ident) => { for_num!(dtype, T => Some(pick::<Tile2<T, $F>>()), None) };
+    }
+    macro_rules! float {
+        ($F:ident) => {
+            match dtype {
+                DType::F32 => Some(pick::<Tile1<f32, $F>>()),
+                DType::F64 => Some(pick::<Tile1<f64, $F>>()),
+                _ => None,
+            }
+        };
+    }
+    let bool_only = |f: TileFn| (dtype == DType::Bool).then_some(f);
+    match op {
+        ScalarOp::Const(_) => None,
+        ScalarOp::Copy => for_any!(dtype, T => Some(pick::<Tile1<T, Copy1>>())),
+        ScalarOp::Neg => num1!(Neg),
+        ScalarOp::Abs => num1!(Abs),
+        ScalarOp::Sign => num1!(Sign),
+        ScalarOp::Exp => float!(Exp),
+        ScalarOp::Ln => float!(Ln),
+        ScalarOp::Ln1p => float!(Ln1p),
+        ScalarOp::Tanh => float!(Tanh),
+        ScalarOp::Sqrt => float!(Sqrt),
+        ScalarOp::Erf => float!(Erf),
+        ScalarOp::Floor => float!(Floor),
+        ScalarOp::Not => bool_only(pick::<Tile1<Bool, Not>>()),
+        ScalarOp::And => bool_only(pick::<Tile2<Bool, Logic<true>>>()),
+        ScalarOp::Or => bool_only(pick::<Tile2<Bool, Logic<false>>>()),
+        ScalarOp::Cast(to) => {
+            for_any!(dtype, S => for_any!(to, R => Some(pick::<Tile1<S, Cast<R>>>())))
+        }
+        ScalarOp::Add => num2!(Add),
+        ScalarOp::Sub => num2!(Sub),
+        ScalarOp::Mul => num2!(Mul),
+        ScalarOp::Div => num2!(Div),
+        ScalarOp::Max => num2!(Max),
+        ScalarOp::Min => num2!(Min),
+        ScalarOp::Equal => for_any!(dtype, T => Some(pick::<Tile2<T, Equal>>())),
+        ScalarOp::Less => num2!(Less),
+        ScalarOp::LessEqual => num2!(LessEqual),
+        ScalarOp::Select => for_any!(dtype, T => Some(pick::<TileSelect<T>>())),
+    }
+}

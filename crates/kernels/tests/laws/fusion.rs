@@ -1,0 +1,159 @@
+//! A fused loop has the bits of its instructions run one at a time, also in place.
+
+use pleach_kernels::{Kernel, Reg, Scalar, ScalarOp, ScalarProgram, Slice};
+use pleach_tensor::{DType, F32, F64, I32};
+use proptest::prelude::*;
+
+use crate::support::{Bench, Rng, V, indices, read};
+
+/// A random program of `count` instructions.
+fn program(rng: &mut Rng, inputs: Vec<DType>, count: usize) -> ScalarProgram {
+    use ScalarOp::*;
+    let mut p = ScalarProgram::new(inputs.clone());
+    let mut types = inputs;
+    while p.instrs.len() < count {
+        let dtype = rng.pick(&[F32, F32, F64, I32, DType::Bool, DType::U8]);
+        let op = rng.pick(&[
+            Copy,
+            Neg,
+            Exp,
+            Tanh,
+            Sqrt,
+            Not,
+            Add,
+            Sub,
+            Mul,
+            Div,
+            Max,
+            Less,
+            Equal,
+            And,
+            Select,
+            Cast(F32),
+            Cast(F64),
+            Cast(I32),
+            Cast(DType::Bool),
+            Const(Scalar::from_f64(dtype, 1.5)),
+        ]);
+        let of = |t: DType| -> Vec<Reg> {
+            (0..types.len()).filter(|&i| types[i] == t).map(|i| Reg(i as u16)).collect()
+        };
+        let (same, bools) = (of(dtype), of(DType::Bool));
+        let missing = op.arity() > 0 && same.is_empty() || op == Select && bools.is_empty();
+        if !op.accepts(dtype) || missing {
+            continue;
+        }
+        let mut args: Vec<Reg> = (0..op.arity()).map(|_| rng.pick(&same)).collect();
+        if op == Select {
+            args[0] = rng.pick(&bools);
+        }
+        p.push(op, dtype, &args);
+        types.push(op.result(dtype));
+    }
+    p
+}
+
+fn same(a: V, b: V) -> bool {
+    match (a, b) {
+        (V::F(a), V::F(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+        (a, b) => a.i() == b.i(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn fused_is_unfused(rank in 0usize..=4, count in 1usize..30, seed: u64) {
+        let mut bench = Bench::new(seed);
+        let dims = bench.rng.dims(rank);
+        let types = [F32, F32, F64, I32, DType::Bool].to_vec();
+        let mut p = program(&mut bench.rng, types.clone(), count);
+        let registers: Vec<DType> = types.iter().copied()
+            .chain(p.instrs.iter().map(|i| i.op.result(i.dtype))).collect();
+        // Some inputs are written in place: each of these is a writable buffer.
+        let mut slices: Vec<Slice> = vec![];
+        for &t in &types {
+            let s = bench.input(t, &dims, true);
+            let y = bench.output(t, &dims);
+            let copy = ScalarProgram::single(ScalarOp::Copy, t);
+            bench.buffers = bench.run(vec![Kernel::Loop {
+                program: copy, inputs: vec![s], outputs: vec![y.clone()],
+            }]);
+            slices.push(y);
+        }
+        let mut outputs: Vec<Slice> = vec![];
+        for _ in 0..1 + bench.rng.below(4) {
+            let reg = bench.rng.below(registers.len());
+            let t = registers[reg];
+            let free: Vec<usize> = (0..types.len())
+                .filter(|&i| types[i].size() == t.size())
+                .filter(|&i| outputs.iter().all(|o| o.buffer != slices[i].buffer))
+                .collect();
+            let y = if !free.is_empty() && bench.rng.below(2) == 0 {
+                Slice { dtype: t, ..slices[bench.rng.pick(&free)].clone() }
+            } else {
+                bench.output(t, &dims)
+            };
+            p.outputs.push(Reg(reg as u16));
+            outputs.push(y);
+        }
+        let fused = Kernel::Loop {
+            program: p.clone(), inputs: slices.clone(), outputs: outputs.clone(),
+        };
+        let got = bench.run(vec![fused]);
+
+        // One at a time, each into its own packed buffer.
+        let mut values = slices.clone();
+        let mut kernels = vec![];
+        for instr in &p.instrs {
+            let program = ScalarProgram::single(instr.op, instr.dtype);
+            let args = instr.args[..instr.op.arity()].iter();
+            let inputs = args.map(|r| values[usize::from(r.0)].clone()).collect();
+            let y = bench.output(instr.op.result(instr.dtype), &dims);
+            values.push(y.clone());
+            kernels.push(Kernel::Loop { program, inputs, outputs: vec![y] });
+        }
+        let want = bench.run(kernels);
+        for (y, reg) in outputs.iter().zip(&p.outputs) {
+            for index in indices(&dims) {
+                let (got, want) =
+                    (read(&got, y, &index), read(&want, &values[usize::from(reg.0)], &index));
+                prop_assert!(same(got, want), "{reg:?} at {index:?}: {got:?}, {want:?}\n{p:?}");
+            }
+        }
+    }
+}
+
+/// More live values than the first-level cache holds, then more than the tile buffer does.
+#[test]
+fn many_registers_shorten_tiles_until_they_are_refused() {
+    use pleach_kernels::{BufferId, BufferSpec, Fault, Program};
+    for (live, good) in [(10, true), (100, true), (250, true), (2000, false)] {
+        let mut p = ScalarProgram::new(vec![F64]);
+        let values: Vec<Reg> = (0..live)
+            .map(|i| {
+                let c = p.push(ScalarOp::Const(Scalar::from_f64(F64, i as f64)), F64, &[]);
+                p.push(ScalarOp::Mul, F64, &[Reg(0), c])
+            })
+            .collect();
+        let sum = values.into_iter().reduce(|a, b| p.push(ScalarOp::Add, F64, &[a, b])).unwrap();
+        p.outputs.push(sum);
+        let mut bench = Bench::new(7);
+        let (x, y) = (bench.input(F64, &[9, 70], false), bench.output(F64, &[9, 70]));
+        if good {
+            let kernel =
+                Kernel::Loop { program: p, inputs: vec![x.clone()], outputs: vec![y.clone()] };
+            let after = bench.run(vec![kernel]);
+            let n = (live * (live - 1) / 2) as f64;
+            for index in indices(&[9, 70]) {
+                assert_eq!(read(&after, &y, &index).f(), read(&after, &x, &index).f() * n);
+            }
+        } else {
+            let slice = |b| Slice::new(BufferId(b), F64, 0, &[630]);
+            let k = Kernel::Loop { program: p, inputs: vec![slice(0)], outputs: vec![slice(1)] };
+            let spec = BufferSpec { bytes: 630 * 8, writable: true };
+            let err = Program::new(vec![k], vec![spec; 2]).unwrap_err();
+            assert_eq!(err.fault, Fault::TooManyRegisters);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Laws: every kernel against a naive reference, over random shapes, strides and element types.
+//!
+//! Each run is done with one, two and three threads, whose bits must agree, and everything outside
+//! of the outputs must be as before.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod fusion;
+mod indexing;
+mod loops;
+mod matmul;
+mod reductions;
+mod refusals;
+mod streams;
+mod support;
+mod threads;

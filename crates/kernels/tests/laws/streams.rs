@@ -1,0 +1,103 @@
+//! Counting, random elements, derived keys, and calls out of the crate.
+
+use std::sync::Arc;
+
+use pleach_kernels::{HostCall, Kernel, RandomOp, RunError, Slice};
+use pleach_tensor::{DType, F32, F64, I64, Key, Tensor};
+use proptest::prelude::*;
+
+use crate::support::{Bench, V, indices, pools, read, write};
+
+/// A scalar i64 with this value.
+fn scalar(bench: &mut Bench, value: i64) -> Slice {
+    let slice = bench.input(I64, &[], false);
+    write(&mut bench.buffers, &slice, &[], V::I(value));
+    slice
+}
+
+proptest! {
+    #[test]
+    fn iota_counts(rank in 1usize..=4, axis in 0usize..4, ty in 0usize..6, seed: u64) {
+        let mut bench = Bench::new(seed);
+        let (dims, axis, dtype) = (bench.rng.dims(rank), axis % rank, DType::ALL[ty]);
+        let y = bench.output(dtype, &dims);
+        let after = bench.run(vec![Kernel::Iota { axis, output: y.clone() }]);
+        for at in indices(&dims) {
+            let want = if dtype == DType::Bool { usize::from(at[axis] != 0) } else { at[axis] };
+            prop_assert_eq!(read(&after, &y, &at).f(), want as f64);
+        }
+    }
+
+    #[test]
+    fn draws_are_those_of_the_key(rank in 0usize..=4, normal: bool, wide: bool, key: i64, seed: u64) {
+        let mut bench = Bench::new(seed);
+        let dims = if seed.is_multiple_of(8) { vec![5000] } else { bench.rng.dims(rank) };
+        let dtype = if wide { F64 } else { F32 };
+        let op = if normal { RandomOp::Normal } else { RandomOp::Uniform };
+        let (k, y) = (scalar(&mut bench, key), bench.output(dtype, &dims));
+        let after = bench.run(vec![Kernel::Random { op, key: k, output: y.clone() }]);
+        let key = Key::from_i64(key);
+        for (i, at) in indices(&dims).enumerate() {
+            let i = i as u64;
+            let want = match (op, dtype) {
+                (RandomOp::Uniform, F32) => f64::from(key.uniform_f32(i)),
+                (RandomOp::Uniform, _) => key.uniform_f64(i),
+                (RandomOp::Normal, F32) => f64::from(key.normal_f64(i) as f32),
+                (RandomOp::Normal, _) => key.normal_f64(i),
+            };
+            prop_assert_eq!(read(&after, &y, &at).f().to_bits(), want.to_bits());
+        }
+    }
+
+    #[test]
+    fn keys_fold(key: i64, n: i64) {
+        let mut bench = Bench::new(1);
+        let (k, m) = (scalar(&mut bench, key), scalar(&mut bench, n));
+        let y = bench.output(I64, &[]);
+        let after = bench.run(vec![Kernel::FoldIn { key: k, n: m, output: y.clone() }]);
+        prop_assert_eq!(read(&after, &y, &[]).i(), Key::from_i64(key).fold(n as u64).to_i64());
+    }
+}
+
+/// Negates, or fails.
+#[derive(Debug)]
+struct Negate(Option<&'static str>);
+
+impl HostCall for Negate {
+    fn call(&self, inputs: &[Tensor]) -> Result<Tensor, String> {
+        match self.0 {
+            Some(message) => Err(message.into()),
+            None => Ok(Tensor::build(inputs[0].ty(), |i| -inputs[0].get(i).unwrap_or(0.0))),
+        }
+    }
+}
+
+#[test]
+fn host_calls_see_tensors() {
+    for seed in 0..50 {
+        let mut bench = Bench::new(seed);
+        let dims = bench.rng.dims(seed as usize % 5);
+        let (x, y) = (bench.input(F32, &dims, false), bench.output(F32, &dims));
+        let kernel = |call| Kernel::Call {
+            call: Arc::new(Negate(call)),
+            inputs: vec![x.clone()],
+            output: y.clone(),
+        };
+        let after = bench.run(vec![kernel(None)]);
+        for at in indices(&dims) {
+            assert_eq!(read(&after, &y, &at).f(), -read(&after, &x, &at).f());
+        }
+        let program = bench.program(vec![kernel(Some("no"))]);
+        let err = bench.try_run(&program, &pools()[0]).unwrap_err();
+        assert_eq!(err, RunError::Host { instr: 0, message: "no".into() });
+    }
+}
+
+#[test]
+fn a_host_call_of_the_wrong_type_is_an_error() {
+    let mut bench = Bench::new(1);
+    let (x, y) = (bench.input(F32, &[3], false), bench.output(F64, &[3]));
+    let call = Arc::new(Negate(None));
+    let program = bench.program(vec![Kernel::Call { call, inputs: vec![x], output: y }]);
+    assert!(matches!(bench.try_run(&program, &pools()[0]), Err(RunError::Host { .. })));
+}

@@ -1,0 +1,7 @@
+//! Composites: functions of variables, made of operators. Each records what its formula says, in
+//! a form that neither overflows nor loses digits where the result does not.
+
+mod activation;
+mod loss;
+mod softmax;
+mod statistics;

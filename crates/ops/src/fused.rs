@@ -1,0 +1,165 @@
+//! A fused region: a node whose value is that of a small graph.
+
+use std::sync::Arc;
+
+use pleach_graph::{Body, Grad as Flow, GradError, NodeId, Simpler, Traits, TypeError};
+use pleach_kernels::Lowering;
+use pleach_tensor::{DType, Tensor, Type};
+use smallvec::SmallVec;
+
+use crate::operation::Operation;
+use crate::primitive::{EvalError, Tangent};
+use crate::{AxisRelations, Cost, Graph, Op, Registry, Var, interpret};
+
+/// Operators that run as one loop. The body is in the form of a loop body; its operands are its
+/// parameters. Made by the pass `fuse`, after differentiation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fused(Arc<Body<Op>>);
+
+impl Fused {
+    /// Name in text form.
+    pub const NAME: &'static str = "fused";
+
+    /// A fused region with one result.
+    ///
+    /// # Errors
+    /// [`TypeError`] if the body has not exactly one result.
+    pub fn new(body: Arc<Body<Op>>) -> Result<Fused, TypeError> {
+        match body.results().len() {
+            1 => Ok(Fused(body)),
+            n => Err(TypeError::Attribute(format!("a fused region has one result, got {n}"))),
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Arc<Body<Op>> {
+        &self.0
+    }
+
+    fn result(&self) -> &Type {
+        &self.0.nodes()[self.0.results()[0]].ty
+    }
+
+    pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Fused, String> {
+        let body = Body::parse(text, registry)?;
+        Fused::new(Arc::new(body)).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn retype(&self, from: DType, to: DType) -> Fused {
+        let g = Graph::raw();
+        let change = |ty: &Type| if ty.dtype() == from { ty.with_dtype(to) } else { ty.clone() };
+        let params: Vec<Type> = self.0.param_types().map(change).collect();
+        let frame = g.frame(&params, |ids| {
+            let mut at: Vec<NodeId> = ids.to_vec();
+            for node in &self.0.nodes()[self.0.params()..] {
+                let inputs: Vec<NodeId> = node.inputs.iter().map(|x| at[x.index()]).collect();
+                at.push(g.push(node.op.retype(from, to), &inputs));
+            }
+            self.0.results().iter().map(|&r| at[r]).collect()
+        });
+        match frame {
+            Ok((body, _)) => Fused(body),
+            // An operator that exists for one float type only: the region stays as it is, and the
+            // type rule of its user reports the difference.
+            Err(_) => self.clone(),
+        }
+    }
+
+    fn inline<'g>(&self, x: &[Var<'g>]) -> Option<NodeId> {
+        let g = x.first()?.graph();
+        let ids: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
+        self.0.instantiate(g, &ids).first().copied()
+    }
+}
+
+impl Operation for Fused {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn attributes(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::NONE
+    }
+
+    fn infer(&self, x: &[&Type]) -> Result<Type, TypeError> {
+        if x.len() != self.0.params() {
+            return Err(TypeError::Arity { expected: self.0.params(), got: x.len() });
+        }
+        for (got, want) in x.iter().zip(self.0.param_types()) {
+            if got.dtype() != want.dtype() {
+                return Err(TypeError::DTypes(got.dtype(), want.dtype()));
+            }
+            if got.shape() != want.shape() {
+                return Err(TypeError::Shapes(got.shape().clone(), want.shape().clone()));
+            }
+        }
+        Ok(self.result().clone())
+    }
+
+    fn eval(&self, x: &[&Tensor], _: &Type) -> Result<Tensor, EvalError> {
+        let mut results = interpret::body(&self.0, x)?;
+        results.pop().ok_or_else(|| EvalError::Other("a fused region has one result".into()))
+    }
+
+    fn vjp<'g>(
+        &self,
+        x: &[Var<'g>],
+        _: Var<'g>,
+        dy: Var<'g>,
+        need: &[bool],
+    ) -> SmallVec<[Flow; 2]> {
+        let g = dy.graph();
+        let Some(y) = self.inline(x) else { return SmallVec::new() };
+        let wrt: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
+        match g.reverse(&[(y, dy.id())], &wrt) {
+            Ok(grads) => grads
+                .iter()
+                .zip(need)
+                .map(|(grad, _)| grad.value().map_or(Flow::Cut, Flow::Flow))
+                .collect(),
+            // The error is in the graph already, or a rule is ill-typed: no cotangent flows.
+            Err(_) => need.iter().map(|_| Flow::Cut).collect(),
+        }
+    }
+
+    fn jvp<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: Var<'g>,
+        dx: &[Option<Var<'g>>],
+    ) -> Result<Tangent<'g>, GradError> {
+        let g = y.graph();
+        let Some(inlined) = self.inline(x) else { return Ok(Tangent::Zero) };
+        let seeds: Vec<(NodeId, NodeId)> =
+            x.iter().zip(dx).filter_map(|(x, dx)| Some((x.id(), (*dx)?.id()))).collect();
+        let tangents = g.jvp(&[inlined], &seeds)?;
+        Ok(tangents[0].map_or(Tangent::Zero, |id| Tangent::Flow(Var::new(g, id))))
+    }
+
+    fn simplify(&self, _: &[Var<'_>]) -> Simpler<Op> {
+        Simpler::Same
+    }
+
+    /// The executor compiles the body itself.
+    fn lower(&self, _: &[&Type], _: &Type) -> Lowering {
+        Lowering::Interpret
+    }
+
+    /// The work of all operators of the body; operands are read once, the result written once.
+    fn cost(&self, x: &[&Type], y: &Type) -> Cost {
+        let nodes = self.0.nodes();
+        let flops = nodes.iter().map(|node| {
+            let types: Vec<&Type> = node.inputs.iter().map(|i| &nodes[i.index()].ty).collect();
+            node.op.cost(&types, &node.ty).flops
+        });
+        Cost { flops: flops.sum(), bytes: Cost::elementwise(x, y, 0).bytes }
+    }
+
+    fn axes(&self, x: &[&Type], y: &Type) -> AxisRelations {
+        AxisRelations::by_traits(Traits::ELEMENTWISE, x, y)
+    }
+}

@@ -1,0 +1,236 @@
+//! Parameters by name: `Params`, its scopes, and how parameters begin.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pleach_tensor::{DType, Key, Shape, ShapeError, Tensor, Type};
+use serde::{Deserialize, Serialize};
+
+use crate::{Real, Variable};
+
+/// A trained parameter, a buffer, or a slot of an optimizer: a handle to a named, typed value.
+/// The value itself lives in a state.
+pub type Param = Variable;
+
+/// How a variable begins. Random values are a pure function of seed and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Every element this value.
+    Full(Real),
+    /// Uniform in `[low, high)`.
+    Uniform {
+        /// Least value.
+        low: Real,
+        /// Bound of the values.
+        high: Real,
+    },
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: Real,
+        /// Standard deviation.
+        std: Real,
+    },
+    /// These values.
+    Value(Arc<Tensor>),
+}
+
+impl Init {
+    /// All zeros.
+    pub fn zeros() -> Init {
+        Init::full(0.0)
+    }
+
+    /// All ones.
+    pub fn ones() -> Init {
+        Init::full(1.0)
+    }
+
+    /// Every element `value`.
+    pub fn full(value: f64) -> Init {
+        Init::Full(Real(value))
+    }
+
+    /// Uniform in `[low, high)`.
+    pub fn uniform(low: f64, high: f64) -> Init {
+        Init::Uniform { low: Real(low), high: Real(high) }
+    }
+
+    /// Normal with this mean and standard deviation.
+    pub fn normal(mean: f64, std: f64) -> Init {
+        Init::Normal { mean: Real(mean), std: Real(std) }
+    }
+
+    /// The first value of a variable of type `ty`.
+    pub fn draw(&self, ty: &Type, key: Key) -> Tensor {
+        match self {
+            Init::Full(value) => Tensor::full(ty, value.0),
+            Init::Uniform { low, high } => Tensor::uniform(ty, key, low.0, high.0),
+            Init::Normal { mean, std } => Tensor::normal(ty, key, mean.0, std.0),
+            Init::Value(value) => value.cast(ty.dtype()),
+        }
+    }
+}
+
+impl From<Tensor> for Init {
+    fn from(value: Tensor) -> Self {
+        Init::Value(Arc::new(value))
+    }
+}
+
+/// What a variable is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Trained by an optimizer.
+    Param,
+    /// Written by the model: running statistics, carried states, counters.
+    Buffer,
+    /// Written by an optimizer: momenta, rates.
+    Slot,
+}
+
+/// The registry of a model's parameters, at one scope. A cheap handle: scopes share the registry.
+///
+/// ```
+/// use pleach_ops::{Init, Params};
+/// let p = Params::seeded(42);
+/// let w = p.scope("hidden").param("w", [784, 128], Init::normal(0.0, 0.05));
+/// assert_eq!(w.name(), "hidden.w");
+/// assert_eq!(w.ty().to_string(), "f32[784, 128]");
+/// ```
+#[derive(Clone)]
+pub struct Params {
+    shared: Arc<Mutex<Shared>>,
+    path: String,
+    dtype: DType,
+}
+
+struct Shared {
+    /// Distinguishes the parameters of two registries in one graph.
+    id: u32,
+    seed: u64,
+    variables: Vec<Variable>,
+    taken: HashSet<String>,
+    errors: Vec<(String, ShapeError)>,
+}
+
+/// Registry 0 is that of variables which belong to no model: the seed and the run counter.
+static REGISTRIES: AtomicU32 = AtomicU32::new(1);
+
+impl Params {
+    /// An empty registry. Everything random about the model follows from `seed`.
+    pub fn seeded(seed: u64) -> Params {
+        let id = REGISTRIES.fetch_add(1, Ordering::Relaxed);
+        let shared =
+            Shared { id, seed, variables: Vec::new(), taken: HashSet::new(), errors: Vec::new() };
+        Params { shared: Arc::new(Mutex::new(shared)), path: String::new(), dtype: DType::F32 }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // The registry is consistent between any two of its operations, so a panic elsewhere
+        // while it was held does no harm.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The registry at a scope inside of this one. A name that is taken gets `~1`, `~2`, …
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Params {
+        let path = self.unique(name);
+        Params { shared: self.shared.clone(), path, dtype: self.dtype }
+    }
+
+    /// Parameters made from here on have this element type; `f32` if nothing is said.
+    #[must_use]
+    pub fn dtype(mut self, dtype: DType) -> Params {
+        self.dtype = dtype;
+        self
+    }
+
+    /// Path of this scope: `encoder.0`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.shared().seed
+    }
+
+    /// A trained parameter. A name that is taken in this scope gets `~1`, `~2`, …
+    pub fn param(&self, name: &str, shape: impl Into<Shape>, init: impl Into<Init>) -> Param {
+        self.variable(name, shape.into(), self.dtype, init.into(), Kind::Param)
+    }
+
+    /// A value that the model itself writes, with [`GraphExt::assign`](crate::GraphExt::assign).
+    pub fn buffer(
+        &self,
+        name: &str,
+        dtype: DType,
+        shape: impl Into<Shape>,
+        init: impl Into<Init>,
+    ) -> Param {
+        self.variable(name, shape.into(), dtype, init.into(), Kind::Buffer)
+    }
+
+    fn variable(&self, name: &str, shape: Shape, dtype: DType, init: Init, kind: Kind) -> Param {
+        let name = self.unique(name);
+        let mut shared = self.shared();
+        let ty = match Type::new(dtype, shape) {
+            Ok(ty) => match &init {
+                Init::Value(value) if value.shape() != ty.shape() => value.ty().clone(),
+                _ => ty,
+            },
+            Err(error) => {
+                shared.errors.push((name.clone(), error));
+                Type::scalar(dtype)
+            }
+        };
+        let key = Key(shared.seed).fold_str(&name);
+        let variable = Variable::new(shared.id, name, kind, ty, init, key);
+        shared.variables.push(variable.clone());
+        variable
+    }
+
+    fn unique(&self, name: &str) -> String {
+        let mut shared = self.shared();
+        let full =
+            if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
+        let mut candidate = full.clone();
+        let mut n = 0;
+        while !shared.taken.insert(candidate.clone()) {
+            n += 1;
+            candidate = format!("{full}~{n}");
+        }
+        candidate
+    }
+
+    /// All variables of the registry, in order of creation, whatever the scope.
+    pub fn variables(&self) -> Vec<Param> {
+        self.shared().variables.clone()
+    }
+
+    /// Number of trained numbers.
+    pub fn count(&self) -> usize {
+        let shared = self.shared();
+        let trained = shared.variables.iter().filter(|v| v.kind() == Kind::Param);
+        trained.map(|v| v.ty().numel()).sum()
+    }
+
+    /// Variables whose shape no value can have, with the reason; they stand as scalars.
+    pub fn errors(&self) -> Vec<(String, ShapeError)> {
+        self.shared().errors.clone()
+    }
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Params")
+            .field("path", &self.path)
+            .field("variables", &self.variables())
+            .finish()
+    }
+}

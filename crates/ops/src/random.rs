@@ -1,0 +1,4 @@
+//! Random numbers: pure functions of a key and an element's index.
+
+pub mod fold_in;
+pub mod uniform;

@@ -1,0 +1,113 @@
+//! Position of the maximum along an axis.
+
+use serde::{Deserialize, Serialize};
+
+use crate::prelude::rules::*;
+
+/// `y = argmax x` along `axis`, which is removed.
+///
+/// | | shape | dtype | |
+/// |---|---|---|---|
+/// | `x` | any | any number | (C1) number, (C2) the axis exists and is not empty |
+/// | `y` | as `x` without `axis` | i64 | |
+///
+/// **Gradient** none: it cuts.
+/// **Numerics** the first of equal maxima; NaN counts as the largest, the first NaN wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ArgMax {
+    axis: usize,
+}
+
+impl ArgMax {
+    /// The position along `axis`.
+    pub fn new(axis: usize) -> ArgMax {
+        ArgMax { axis }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The position of the maximum along an axis (`-1` is the last); see [`ArgMax`].
+    #[track_caller]
+    pub fn argmax(self, axis: i64) -> Var<'g> {
+        match self.axis(axis) {
+            Ok(axis) => self.record(ArgMax::new(axis), &[self]),
+            Err(reason) => self.refuse("argmax", &[self], reason),
+        }
+    }
+}
+
+impl Primitive<1> for ArgMax {
+    const NAME: &'static str = "argmax";
+
+    fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {
+        x.require_number(0)?; // (C1)
+        require_axis(self.axis, x.rank())?; // (C2)
+        if x.shape()[self.axis] == 0 && x.shape().without(&[self.axis]).iter().all(|&n| n > 0) {
+            return Err(TypeError::Attribute("an empty axis has no maximum".into()));
+        }
+        Ok(Type::new(DType::I64, x.shape().without(&[self.axis]))?)
+    }
+
+    fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
+        let len = x.shape()[self.axis];
+        let inner: usize = x.shape()[self.axis + 1..].iter().product();
+        let at = |i: usize, k: usize| (i / inner * len + k) * inner + i % inner;
+        if x.dtype().is_float() {
+            let v = x.to_f64s();
+            let better = |a: f64, b: f64| a > b || (a.is_nan() && !b.is_nan());
+            return Ok(Tensor::build_i64(y, |i| {
+                let first = |best, k| if better(v[at(i, k)], v[at(i, best)]) { k } else { best };
+                (1..len).fold(0, first) as i64
+            }));
+        }
+        let v = x.to_i64s();
+        Ok(Tensor::build_i64(y, |i| {
+            let first = |best, k| if v[at(i, k)] > v[at(i, best)] { k } else { best };
+            (1..len).fold(0, first) as i64
+        }))
+    }
+
+    fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], _: Var<'g>, _: Var<'g>) -> Grad<'g> {
+        Grad::Cut
+    }
+
+    fn lower(&self, _: [&Type; 1], _: &Type) -> Lowering {
+        Lowering::ArgMax { axis: self.axis }
+    }
+
+    fn cost(&self, x: [&Type; 1], y: &Type) -> Cost {
+        Cost::reduction(&x, y)
+    }
+
+    fn axes(&self, [x]: [&Type; 1], _: &Type) -> AxisRelations {
+        AxisRelations::reduced(x.rank(), &[self.axis])
+    }
+
+    fn samples(dims: &Dims) -> Vec<Sample> {
+        (0..dims.shape.rank())
+            .filter(|&axis| dims.shape[axis] > 0)
+            .flat_map(|axis| {
+                let ints = dims.of(DType::U8, dims.shape.clone());
+                [
+                    Sample::new(ArgMax::new(axis), [dims.float()]).values_only(),
+                    Sample::new(ArgMax::new(axis), [ints]).values_only(),
+                ]
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn the_first_of_equal_ones_and_the_first_nan_win() {
+        let g = Graph::new();
+        let y = g.input("x", F32, [2, 3]).argmax(-1);
+        let x = Tensor::new([2, 3], vec![1.0, 2.0, 2.0, 5.0, f32::NAN, f32::NAN]).unwrap();
+        assert_eq!(y.eval(&[&x]).unwrap().to_i64s(), [1, 1]);
+        assert!(g.input("b", BOOL, [2]).argmax(0).ok().is_err()); // (C1)
+        assert!(g.input("e", F32, [0]).argmax(0).ok().is_err()); // (C2)
+    }
+}

@@ -1,0 +1,128 @@
+//! Variable: a parameter, buffer or optimizer slot, whose value lives in a state.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::prelude::rules::*;
+use crate::{Init, Kind};
+
+/// The value of a parameter, a buffer, or a slot of an optimizer. Carries its registry and name:
+/// variables of two models never collide in one graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Variable(Arc<Info>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Info {
+    #[serde(skip)]
+    registry: u32,
+    name: String,
+    kind: Kind,
+    ty: Type,
+    init: Init,
+    key: Key,
+}
+
+impl Variable {
+    pub(crate) fn new(
+        registry: u32,
+        name: String,
+        kind: Kind,
+        ty: Type,
+        init: Init,
+        key: Key,
+    ) -> Variable {
+        Variable(Arc::new(Info { registry, name, kind, ty, init, key }))
+    }
+
+    /// A slot of an optimizer beside this variable: `adam.m` of `hidden.w` is named
+    /// `adam.m/hidden.w`.
+    pub fn slot(&self, slot: &str, ty: Type, init: Init) -> Variable {
+        let name = format!("{slot}/{}", self.0.name);
+        Variable::new(self.0.registry, name, Kind::Slot, ty, init, self.0.key)
+    }
+
+    /// A slot of an optimizer that belongs to no single parameter, such as its step counter, in
+    /// the registry of this variable.
+    pub fn shared_slot(&self, name: &str, ty: Type, init: Init) -> Variable {
+        Variable::new(self.0.registry, name.into(), Kind::Slot, ty, init, self.0.key)
+    }
+
+    /// Its full name: `encoder.0.w`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its type.
+    pub fn ty(&self) -> &Type {
+        &self.0.ty
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The registry it belongs to; 0 for the seed and the run counter.
+    pub fn registry(&self) -> u32 {
+        self.0.registry
+    }
+
+    /// Its first value.
+    pub fn initial(&self) -> Tensor {
+        self.0.init.draw(&self.0.ty, self.0.key)
+    }
+
+    pub(crate) fn retyped(&self, from: DType, to: DType) -> Variable {
+        let ty = retype(&self.0.ty, from, to);
+        // The values of the other type begin at the same numbers, rounded once.
+        let init = match &self.0.init {
+            Init::Full(value) => Init::Full(*value),
+            _ if ty == self.0.ty => self.0.init.clone(),
+            _ => Init::from(self.initial().cast(ty.dtype())),
+        };
+        Variable(Arc::new(Info { ty, init, ..(*self.0).clone() }))
+    }
+}
+
+impl Hash for Variable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0.registry, &self.0.name).hash(state);
+    }
+}
+
+impl Primitive<0> for Variable {
+    const NAME: &'static str = "variable";
+    const TRAITS: Traits = Traits::SOURCE;
+
+    fn infer(&self, []: [&Type; 0]) -> Result<Type, TypeError> {
+        Ok(self.0.ty.clone())
+    }
+
+    fn eval(&self, []: [&Tensor; 0], _: &Type) -> Result<Tensor, EvalError> {
+        Ok(self.initial())
+    }
+
+    fn vjp<'g>(&self, _: usize, []: [Var<'g>; 0], _: Var<'g>, _: Var<'g>) -> Grad<'g> {
+        Grad::Cut
+    }
+
+    fn lower(&self, []: [&Type; 0], _: &Type) -> Lowering {
+        Lowering::Source
+    }
+
+    fn cost(&self, []: [&Type; 0], _: &Type) -> Cost {
+        Cost::FREE
+    }
+
+    fn retype(&self, from: DType, to: DType) -> Self {
+        self.retyped(from, to)
+    }
+
+    /// An operator without operands has nothing to differentiate or to feed.
+    fn samples(_: &Dims) -> Vec<Sample> {
+        vec![]
+    }
+}
