@@ -8,8 +8,8 @@ use pleach_tensor::Type;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use crate::tape::{Inputs, Key, Node, Tape};
 use crate::graph::Inner;
+use crate::tape::{Inputs, Key, Node, Tape};
 use crate::{FrameError, Graph, NodeId, Operator, Origin, TypeError};
 
 /// A body under construction.
@@ -33,7 +33,7 @@ impl<O: Operator> Frame<O> {
         let key = Key::new(&op, &[]);
         // A rule may have recorded a parameter of its own that looks the same.
         let twin = self.tape.find_key(key, &op, &[]).is_some();
-        let node = Node { op, inputs: Inputs::new(), ty };
+        let node = Arc::new(Node { op, inputs: Inputs::new(), ty });
         let index = self.tape.append(key, node, origin, twin);
         self.params.push(index);
         index
@@ -171,7 +171,8 @@ impl<O: Operator> Inner<O> {
         let (mut itself, mut aliases) = (Some(x), Vec::new());
         for f in &self.frames[level..] {
             let captured = f.captures.iter().map(|outer| (outer, f.captured[outer]));
-            aliases = captured.filter(|(outer, _)| depends[outer.index()]).map(|(_, i)| i).collect();
+            aliases =
+                captured.filter(|(outer, _)| depends[outer.index()]).map(|(_, i)| i).collect();
             depends = f.tape.reached_from(aliases.iter().copied(), f.tape.len());
             let index = itself.and_then(|id| f.captured.get(&id)).copied();
             aliases.retain(|&alias| Some(alias) != index);
@@ -204,11 +205,7 @@ impl<O: Operator> Body<O> {
         let node = |(new, &old): (usize, &usize)| {
             let node = tape.node(old);
             // Parameters that were captured but are not needed leave no gap.
-            let op = if new < params.len() {
-                O::parameter(new, &node.ty)
-            } else {
-                node.op.clone()
-            };
+            let op = if new < params.len() { O::parameter(new, &node.ty) } else { node.op.clone() };
             let inputs = node.inputs.iter().map(|id| NodeId::new(at[id.index()])).collect();
             Node { op, inputs, ty: node.ty.clone() }
         };

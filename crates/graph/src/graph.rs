@@ -140,14 +140,20 @@ impl<O: Operator> Graph<O> {
         self.get(id).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
 
+    fn read<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> T {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len());
+        f(tape.unwrap_or_else(|| panic!("{id} is not a node of this graph")).node(id.index()))
+    }
+
     /// The operator of the node. Panics as [`Graph::node`].
     pub fn op(&self, id: NodeId) -> O {
-        self.node(id).op.clone()
+        self.read(id, |node| node.op.clone())
     }
 
     /// The type of the node. Panics as [`Graph::node`].
     pub fn ty(&self, id: NodeId) -> Type {
-        self.node(id).ty.clone()
+        self.read(id, |node| node.ty.clone())
     }
 
     /// The users of a node of the graph itself, by slot, in the order of recording. Uses inside
@@ -184,7 +190,7 @@ impl<O: Operator> Graph<O> {
     #[track_caller]
     pub fn output(&self, name: &str, value: NodeId) {
         if let Some(reason) = self.no_root(&[value]) {
-            self.refuse(format_args!("output {name:?} "), &[value], reason);
+            self.refuse(format_args!("output {name:?}"), &[value], reason);
             return;
         }
         self.inner.borrow_mut().roots.push(Root { name: name.into(), value, target: None });
@@ -202,7 +208,7 @@ impl<O: Operator> Graph<O> {
             })
         };
         if let Some(reason) = self.no_root(&[target, value]).or_else(differ) {
-            self.refuse(format_args!("assign {name:?} "), &[target, value], reason);
+            self.refuse(format_args!("assign {name:?}"), &[target, value], reason);
             return;
         }
         let root = Root { name: name.into(), value, target: Some(target) };
@@ -276,8 +282,9 @@ impl<O: Operator> Graph<O> {
     /// error with the caller's line. Whatever uses a poisoned value is quietly poisoned too.
     #[track_caller]
     pub fn push(&self, op: O, inputs: &[NodeId]) -> NodeId {
-        let (mut op, mut inputs) = match self.localize(inputs) {
-            Ok(inputs) => (op, inputs),
+        let mut op = op;
+        let mut inputs = match self.localize(inputs) {
+            Ok(inputs) => inputs,
             Err(reason) => return self.refuse(op, inputs, reason),
         };
         let mut ty = match self.infer(&op, &inputs) {
@@ -291,7 +298,7 @@ impl<O: Operator> Graph<O> {
                     Simpler::Same => break,
                     Simpler::Existing(id) => {
                         debug_assert!(id.is_poisoned() || self.ty(id) == ty, "of another type");
-                        self.merge_origin(id, Location::caller());
+                        self.inner.borrow_mut().merge_origin(id, Location::caller());
                         return id;
                     }
                     Simpler::Push(simpler, of) => {
@@ -315,16 +322,22 @@ impl<O: Operator> Graph<O> {
 
     /// Type rule on the types of the operands; no borrow is held while it runs.
     fn infer(&self, op: &O, inputs: &[NodeId]) -> Result<Type, TypeError> {
-        if inputs.len() > MAX_OPERANDS {
-            return Err(TypeError::Arity { expected: MAX_OPERANDS, got: inputs.len() });
-        }
-        let nodes: SmallVec<[Arc<Node<O>>; 4]> = {
+        let node = |id: NodeId| {
             let inner = self.inner.borrow();
-            let tape = inner.tape(inner.current()).expect("the current frame is open");
-            inputs.iter().map(|id| tape.node(id.index()).clone()).collect()
+            inner.tape_of_current().node(id.index()).clone()
         };
-        let types: SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
-        op.infer(&types)
+        match *inputs {
+            [] => op.infer(&[]),
+            [a] => op.infer(&[&node(a).ty]),
+            [a, b] => op.infer(&[&node(a).ty, &node(b).ty]),
+            _ if inputs.len() > MAX_OPERANDS => {
+                Err(TypeError::Arity { expected: MAX_OPERANDS, got: inputs.len() })
+            }
+            _ => {
+                let nodes: SmallVec<[Arc<Node<O>>; 4]> = inputs.iter().map(|&x| node(x)).collect();
+                op.infer(&nodes.iter().map(|n| &n.ty).collect::<SmallVec<[&Type; 4]>>())
+            }
+        }
     }
 
     /// The node that is `op` of `inputs`, values of the current frame: found or appended.
@@ -339,27 +352,20 @@ impl<O: Operator> Graph<O> {
         let key = Key::new(&op, &inputs);
         let mut inner = self.inner.borrow_mut();
         let frame = if source { 0 } else { inner.current() };
-        let origin = inner.origin_or(caller);
-        let share = source || !inner.raw;
-        let tape = inner.tape_mut(frame);
+        let tape = inner.tape(frame).expect("the frame is open");
         let found = tape.find_key(key, &op, &inputs);
         let index = match found {
-            Some(index) if share => {
-                tape.origins[index].merge(&origin);
+            Some(index) if source || !inner.raw => {
+                inner.merge_origin(NodeId::in_frame(frame, index), caller);
                 index
             }
-            _ => tape.append(key, Node { op, inputs, ty }, origin, found.is_some()),
+            _ => {
+                let origin = inner.origin_or(caller);
+                let node = Arc::new(Node { op, inputs, ty });
+                inner.tape_mut(frame).append(key, node, origin, found.is_some())
+            }
         };
         NodeId::in_frame(frame, index)
-    }
-
-    fn merge_origin(&self, id: NodeId, caller: &'static Location<'static>) {
-        if self.get(id).is_none() {
-            return;
-        }
-        let mut inner = self.inner.borrow_mut();
-        let origin = inner.origin_or(caller);
-        inner.tape_mut(id.frame()).origins[id.index()].merge(&origin);
     }
 }
 
@@ -378,11 +384,26 @@ impl<O: Operator> Inner<O> {
 
     /// Are these values of the innermost open frame?
     pub(crate) fn are_local(&self, inputs: &[NodeId]) -> bool {
-        let (frame, tape) = match self.frames.last() {
-            None => (0, &self.root),
-            Some(f) => (f.number, &f.tape),
-        };
-        inputs.iter().all(|id| id.frame() == frame && id.index() < tape.len())
+        let (frame, len) = (self.current(), self.tape_of_current().len());
+        inputs.iter().all(|id| id.frame() == frame && id.index() < len)
+    }
+
+    /// The tape of the innermost open frame.
+    pub(crate) fn tape_of_current(&self) -> &Tape<O> {
+        self.frames.last().map_or(&self.root, |f| &f.tape)
+    }
+
+    /// Adds the place that is recording now to the places of a node.
+    fn merge_origin(&mut self, id: NodeId, caller: &'static Location<'static>) {
+        let known = self.tape(id.frame()).and_then(|tape| tape.origins.get(id.index()));
+        let news = known.is_some_and(|known| match &self.origin {
+            Some(origin) => known != origin,
+            None => known.lacks(caller, self.scope.as_ref()),
+        });
+        if news {
+            let origin = self.origin_or(caller);
+            self.tape_mut(id.frame()).origins[id.index()].merge(&origin);
+        }
     }
 
     /// The tape of an open frame.

@@ -1,12 +1,13 @@
 //! Names of nodes and operand slots.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A node of one graph: its index on the tape of one frame.
 ///
 /// Frame 0 is the graph itself; loop bodies under construction have frames of their own, and a
 /// frame's number is never used twice. A *poisoned* id stands for a node that was refused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId {
     frame: u32,
     index: u32,
@@ -43,6 +44,13 @@ impl NodeId {
     /// Does it stand for a node that was refused?
     pub fn is_poisoned(self) -> bool {
         self.frame == POISON
+    }
+}
+
+impl Hash for NodeId {
+    /// As one word: ids are most of what the interner hashes.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.frame) << 32 | u64::from(self.index));
     }
 }
 

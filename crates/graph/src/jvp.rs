@@ -74,7 +74,7 @@ impl<O: Operator> Graph<O> {
     fn fresh_parameter(&self, ty: &Type) -> NodeId {
         let fresh = {
             let inner = self.inner.borrow();
-            let tape = inner.tape(inner.current()).expect("the current frame is open");
+            let tape = inner.tape_of_current();
             let unused = |&i: &usize| tape.find(&O::parameter(i, ty), &[]).is_none();
             (tape.len()..).find(unused).expect("a tape is finite")
         };

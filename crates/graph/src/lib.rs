@@ -28,6 +28,12 @@ mod tape;
 mod text;
 mod verify;
 
+#[cfg(test)]
+extern crate self as pleach_graph;
+#[cfg(test)]
+#[path = "../tests/toy/mod.rs"]
+mod toy;
+
 pub use body::Body;
 pub use error::{BuildError, BuildErrors, FrameError, GradError, TypeError};
 pub use graph::{Graph, Root};

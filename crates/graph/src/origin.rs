@@ -74,6 +74,19 @@ impl Origin {
         self.0.first()
     }
 
+    /// Would this place be a new one?
+    pub(crate) fn lacks(
+        &self,
+        location: &'static Location<'static>,
+        scope: Option<&Arc<str>>,
+    ) -> bool {
+        let same = |s: &Site| {
+            (std::ptr::eq(s.location, location) || s.location == location)
+                && s.scope.as_ref() == scope
+        };
+        self.0.len() < MAX_SITES && !self.0.iter().any(same)
+    }
+
     /// Adds the places of `other`, as long as there is room.
     pub fn merge(&mut self, other: &Origin) {
         for site in &other.0 {
@@ -86,7 +99,7 @@ impl Origin {
 
 impl From<Site> for Origin {
     fn from(site: Site) -> Self {
-        Origin(SmallVec::from_iter([site]))
+        Origin(SmallVec::from_buf([site]))
     }
 }
 

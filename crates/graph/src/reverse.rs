@@ -147,7 +147,7 @@ impl<O: Operator> Graph<O> {
         if inner.frames.is_empty() {
             return Ok(());
         }
-        let tape = inner.tape(inner.current()).expect("the current frame is open");
+        let tape = inner.tape_of_current();
         let needed = tape.needed_by(ys.iter().map(|y| y.index()));
         let missed = |x: NodeId| inner.aliases(x).iter().any(|&alias| needed[alias]);
         match xs.iter().find(|&&x| x.frame() != inner.current() && missed(x)) {

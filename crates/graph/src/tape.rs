@@ -92,12 +92,12 @@ impl<O: Operator> Tape<O> {
     pub(crate) fn append(
         &mut self,
         key: Key,
-        node: Node<O>,
+        node: Arc<Node<O>>,
         origin: Origin,
         twin: bool,
     ) -> usize {
         let operands = node.inputs.len();
-        let index = self.dag.add_node(Arc::new(node));
+        let index = self.dag.add_node(node);
         for slot in 0..operands {
             let parent = NodeIndex::new(self.dag[index].inputs[slot].index());
             self.dag.add_edge(parent, index, Slot(slot as u16));

@@ -183,7 +183,8 @@ fn parse_statement<'t, O: Operator>(
     }
     if let Some(rest) = keyword(statement, "assign") {
         let (left, value) = rest.rsplit_once('=').ok_or("expected assign \"name\" %t = %v")?;
-        let (name, target) = left.trim().rsplit_once(char::is_whitespace).ok_or("expected a name and a target")?;
+        let (name, target) =
+            left.trim().rsplit_once(char::is_whitespace).ok_or("expected a name and a target")?;
         g.assign(&unquote(name)?, lookup(labels, target)?, lookup(labels, value)?);
         return g.errors().last().map_or(Ok(()), |error| Err(error.reason.to_string()));
     }
@@ -195,7 +196,9 @@ fn parse_statement<'t, O: Operator>(
     }
     let (head, rest) = split_head(rest.trim())?;
     let (operands, ty) = match rest.split_once(':') {
-        Some((operands, ty)) => (operands, Some(ty.parse::<Type>().map_err(|e| e.to_string())?)),
+        Some((operands, ty)) => {
+            (operands, Some(ty.trim().parse::<Type>().map_err(|e| e.to_string())?))
+        }
         None => (rest, None),
     };
     let inputs = operands

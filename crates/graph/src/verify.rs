@@ -63,7 +63,9 @@ impl<O: Operator> Graph<O> {
         self.check()?;
         for id in self.ids() {
             let node = self.node(id);
-            if let Some(&operand) = node.inputs.iter().find(|x| x.frame() != 0 || x.index() >= id.index()) {
+            if let Some(&operand) =
+                node.inputs.iter().find(|x| x.frame() != 0 || x.index() >= id.index())
+            {
                 return Err(VerifyError::Order { user: id, operand });
             }
             let mut edges: Vec<(u16, usize)> = {
@@ -110,5 +112,117 @@ impl<O: Operator> Graph<O> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use petgraph::graph::{EdgeIndex, NodeIndex};
+    use pleach_tensor::{DType, F32, F64};
+
+    use super::VerifyError;
+    use crate::tape::Node;
+    use crate::toy::{Graph, MOOD, Quirk, Toy, add, cube, mul, x};
+    use crate::{NodeId, Root, Slot};
+
+    /// `a`, `b`, `a·b`, `a³`, `b²`.
+    fn graph() -> Graph {
+        let g = Graph::new();
+        let (a, b) = (x(&g, "a"), x(&g, "b"));
+        mul(&g, a, b);
+        g.output("y", cube(&g, a));
+        g.push(Toy::Square, &[b]);
+        assert_eq!(g.verify(), Ok(()));
+        g
+    }
+
+    fn replace(g: &Graph, index: usize, change: impl FnOnce(&mut Node<Toy>)) {
+        let mut inner = g.inner.borrow_mut();
+        change(Arc::make_mut(&mut inner.root.dag[NodeIndex::new(index)]));
+    }
+
+    #[test]
+    fn an_operand_after_its_user_is_found() {
+        let g = graph();
+        replace(&g, 2, |node| node.inputs[1] = NodeId::new(3));
+        let (user, operand) = (NodeId::new(2), NodeId::new(3));
+        assert_eq!(g.verify(), Err(VerifyError::Order { user, operand }));
+        let g = graph();
+        replace(&g, 2, |node| node.inputs[1] = NodeId::in_frame(7, 0));
+        assert!(matches!(g.verify(), Err(VerifyError::Order { .. })));
+    }
+
+    #[test]
+    fn edges_that_do_not_mirror_the_operands_are_found() {
+        let broken: [fn(&mut petgraph::graph::DiGraph<Arc<Node<Toy>>, Slot>); 4] = [
+            |dag| _ = dag.remove_edge(EdgeIndex::new(0)),
+            |dag| _ = dag.add_edge(NodeIndex::new(0), NodeIndex::new(2), Slot(2)),
+            |dag| dag[EdgeIndex::new(0)] = Slot(1),
+            |dag| {
+                dag[EdgeIndex::new(0)] = Slot(1);
+                dag[EdgeIndex::new(1)] = Slot(0);
+            },
+        ];
+        for (case, break_it) in broken.into_iter().enumerate() {
+            let g = graph();
+            break_it(&mut g.inner.borrow_mut().root.dag);
+            let found = VerifyError::Edges(NodeId::new(2));
+            assert_eq!(g.verify(), Err(found), "case {case}");
+        }
+    }
+
+    #[test]
+    fn equal_nodes_are_found() {
+        let g = graph();
+        replace(&g, 4, |node| (node.op, node.inputs[0]) = (Toy::Cube, NodeId::new(1)));
+        assert_eq!(g.verify(), Ok(()), "another cube is no twin");
+        let g = graph();
+        let again = mul(&g, NodeId::new(0), NodeId::new(0));
+        let sum = add(&g, NodeId::new(0), NodeId::new(0));
+        replace(&g, sum.index(), |node| node.op = Toy::Mul);
+        assert_eq!(g.verify(), Err(VerifyError::Twins(again, sum)));
+    }
+
+    #[test]
+    fn outputs_that_are_no_values_are_found() {
+        for (value, target) in [(9, None), (0, Some(9)), (0, Some(5))] {
+            let g = graph();
+            g.push(Toy::Cast(F32), &[NodeId::new(0)]);
+            let root = Root {
+                name: "odd".into(),
+                value: NodeId::new(value),
+                target: target.map(NodeId::new),
+            };
+            g.inner.borrow_mut().roots.push(root);
+            assert_eq!(g.verify(), Err(VerifyError::Root("odd".into())));
+        }
+    }
+
+    #[test]
+    fn type_rules_that_change_their_mind_are_found() {
+        let verify = |mood: Option<DType>| {
+            let g = graph();
+            let node = g.push(Toy::Odd(Quirk::Fickle), &[NodeId::new(0)]);
+            MOOD.set(mood);
+            let found = g.verify();
+            MOOD.set(Some(F64));
+            (node, found)
+        };
+        assert_eq!(verify(Some(F64)).1, Ok(()));
+        let (id, found) = verify(Some(F32));
+        assert!(matches!(found, Err(VerifyError::Type { node, .. }) if node == id));
+        let text = "%5: the type rule gives f32[3], the node states f64[3]";
+        assert_eq!(found.unwrap_err().to_string(), text);
+        let (id, found) = verify(None);
+        assert!(matches!(found, Err(VerifyError::IllTyped { node, .. }) if node == id));
+    }
+
+    #[test]
+    fn errors_of_the_user_are_found() {
+        let g = graph();
+        g.push(Toy::Add, &[]);
+        assert!(matches!(g.verify(), Err(VerifyError::Build(_))));
     }
 }

@@ -92,4 +92,14 @@ impl Mem<'_> {
         // SAFETY: a checked slice that is not empty starts inside of its buffer.
         unsafe { base.add(slice.offset * slice.dtype.size()) }
     }
+
+    /// A byte of a buffer.
+    ///
+    /// # Safety
+    /// The buffer of the checked program has this byte.
+    #[inline(always)]
+    pub(crate) unsafe fn byte(self, buffer: u32, byte: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0[buffer as usize].ptr.add(byte) }
+    }
 }

@@ -50,7 +50,11 @@ pub(crate) enum Mode {
 /// An input or output.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    pub(crate) slice: Slice,
+    pub(crate) buffer: u32,
+    /// Its first element, in bytes from the start of the buffer.
+    pub(crate) byte: usize,
+    /// Bytes of an element.
+    pub(crate) size: usize,
     /// Strides over the joined axes.
     pub(crate) strides: Strides,
 }
@@ -88,11 +92,13 @@ pub(crate) struct LoopPlan {
     pub(crate) tiles: Tiles,
     /// Tiles of a task.
     pub(crate) grain: usize,
-    pub(crate) inputs: Vec<(Stream, Mode)>,
-    pub(crate) outputs: Vec<Stream>,
+    /// Inputs, then outputs.
+    pub(crate) streams: Vec<Stream>,
+    /// The inputs that are not read where they are: (input, how).
+    pub(crate) loads: Vec<(usize, Mode)>,
     pub(crate) constants: Vec<Constant>,
     pub(crate) ops: Vec<TileOp>,
-    /// Outputs written at the end of a tile: (from, output).
+    /// Outputs written at the end of a tile: (from, stream).
     pub(crate) stores: Vec<(Loc, usize)>,
     /// Bytes of the tile buffer in use.
     pub(crate) scratch: usize,
@@ -133,16 +139,17 @@ impl LoopPlan {
 
         let weight: usize = program.instrs.iter().map(|i| i.op.weight()).sum();
         let grain = (TASK / (weight + all.len()).max(1) / tiles.len.max(1)).max(1);
-        let mut streams = all
-            .iter()
-            .zip(space.strides)
-            .map(|(slice, strides)| Stream { slice: (*slice).clone(), strides });
-        let inputs = streams.by_ref().take(inputs.len()).zip(layout.modes).collect();
+        let stream = |(slice, strides): (&&Slice, Strides)| {
+            let size = slice.dtype.size();
+            // Only empty slices, which are never looked at, may start outside of their buffer.
+            Stream { buffer: slice.buffer.0, byte: slice.offset.wrapping_mul(size), size, strides }
+        };
+        let loads = layout.modes.into_iter().enumerate();
         Ok(LoopPlan {
             tiles,
             grain,
-            inputs,
-            outputs: streams.collect(),
+            streams: all.iter().zip(space.strides).map(stream).collect(),
+            loads: loads.filter(|(_, mode)| *mode != Mode::Direct).collect(),
             constants: layout.constants,
             ops: layout.ops,
             stores: layout.stores,
@@ -203,6 +210,9 @@ impl Tiles {
     /// First element (row-major) and number of elements of a tile.
     #[inline]
     pub(crate) fn range(&self, tile: usize) -> (usize, usize) {
+        if self.count == 1 {
+            return (0, self.len);
+        }
         let inner = self.dims[self.dims.len() - 1];
         if self.per_row == 0 {
             let numel: usize = self.dims.iter().product();
@@ -335,7 +345,7 @@ impl Layout {
         for (o, reg) in program.outputs.iter().enumerate() {
             let r = root[reg.at()];
             if home[r] != Some((n + o) as u16) {
-                out.stores.push((locs[r], o));
+                out.stores.push((locs[r], n + o));
             }
         }
         out

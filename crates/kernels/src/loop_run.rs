@@ -18,7 +18,7 @@ struct Scratch<const N: usize>([MaybeUninit<u8>; N]);
 /// Memory of a task: the tile buffer, and element 0 of the current tile in each stream.
 struct Tile {
     scratch: *mut u8,
-    streams: [*mut u8; MAX_STREAMS],
+    streams: [MaybeUninit<*mut u8>; MAX_STREAMS],
 }
 
 impl Tile {
@@ -29,7 +29,8 @@ impl Tile {
         match loc {
             // SAFETY: the plan has as many bytes of scratch as its slots take.
             Loc::Slot(byte) => unsafe { self.scratch.add(byte as usize) },
-            Loc::Stream(i) => self.streams[usize::from(i)],
+            // SAFETY: `locate` has written those that the plan has.
+            Loc::Stream(i) => unsafe { self.streams[usize::from(i)].assume_init() },
         }
     }
 }
@@ -42,9 +43,9 @@ impl Step for LoopPlan {
             // read what they write only at the same elements.
             unsafe {
                 if self.scratch <= SMALL {
-                    self.task(mem, tiles, &mut Scratch([MaybeUninit::uninit(); SMALL]));
+                    self.task::<SMALL>(mem, tiles);
                 } else {
-                    self.task(mem, tiles, &mut Scratch([MaybeUninit::uninit(); SCRATCH]));
+                    self.task::<SCRATCH>(mem, tiles);
                 }
             }
         });
@@ -56,15 +57,13 @@ impl LoopPlan {
     /// # Safety
     /// `mem` is the memory that the plan was checked for, `N >= self.scratch`, and no other task
     /// touches the elements that these tiles write.
-    unsafe fn task<const N: usize>(
-        &self,
-        mem: Mem<'_>,
-        tiles: Range<usize>,
-        scratch: &mut Scratch<N>,
-    ) {
+    // Never inlined, so that a small loop does not pay for the stack of a large one.
+    #[inline(never)]
+    unsafe fn task<const N: usize>(&self, mem: Mem<'_>, tiles: Range<usize>) {
         debug_assert!(N >= self.scratch);
+        let mut scratch = Scratch([MaybeUninit::<u8>::uninit(); N]);
         let scratch = scratch.0.as_mut_ptr().cast();
-        let mut tile = Tile { scratch, streams: [std::ptr::null_mut(); MAX_STREAMS] };
+        let mut tile = Tile { scratch, streams: [MaybeUninit::uninit(); MAX_STREAMS] };
         let first = tiles.start;
         for constant in &self.constants {
             // SAFETY: the slot holds `len` elements.
@@ -78,15 +77,17 @@ impl LoopPlan {
             // in place come last, when no input is read any more.
             unsafe {
                 self.locate(mem, start, &mut tile);
-                self.load(mem, start, n, t == first, &tile);
+                if !self.loads.is_empty() {
+                    self.load(mem, start, n, t == first, &tile);
+                }
                 for op in &self.ops {
                     let args = op.args.map(|a| tile.at(a).cast_const());
                     (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
                 }
                 for &(from, o) in &self.stores {
-                    let Stream { slice, strides } = &self.outputs[o];
-                    let (dst, src) = (mem.ptr(slice), tile.at(from));
-                    for_size!(slice.dtype.size(), T => {
+                    let Stream { buffer, byte, size, strides } = &self.streams[o];
+                    let (dst, src) = (mem.byte(*buffer, *byte), tile.at(from));
+                    for_size!(size, T => {
                         store::<T>(dst.cast(), src.cast(), &self.tiles.dims, strides, start, n);
                     });
                 }
@@ -98,13 +99,14 @@ impl LoopPlan {
     ///
     /// # Safety
     /// As for [`LoopPlan::task`]; `start` is an element of the index space.
-    #[inline]
+    #[inline(always)]
     unsafe fn locate(&self, mem: Mem<'_>, start: usize, tile: &mut Tile) {
-        let streams = self.inputs.iter().map(|(stream, _)| stream).chain(&self.outputs);
-        for (at, Stream { slice, strides }) in tile.streams.iter_mut().zip(streams) {
-            let offset = offset_of(&self.tiles.dims, strides, start);
+        for (at, Stream { buffer, byte, size, strides }) in
+            tile.streams.iter_mut().zip(&self.streams)
+        {
+            let offset = offset_of(&self.tiles.dims, strides, start) * *size as isize;
             // SAFETY: the element is in bounds.
-            *at = unsafe { mem.ptr(slice).offset(offset * slice.dtype.size() as isize) };
+            at.write(unsafe { mem.byte(*buffer, *byte).offset(offset) });
         }
     }
 
@@ -112,10 +114,10 @@ impl LoopPlan {
     ///
     /// # Safety
     /// As for [`LoopPlan::task`]; the range lies in the index space.
-    #[inline]
     unsafe fn load(&self, mem: Mem<'_>, start: usize, n: usize, first: bool, tile: &Tile) {
-        for (Stream { slice, strides }, mode) in &self.inputs {
-            let dst = match *mode {
+        for &(input, mode) in &self.loads {
+            let Stream { buffer, byte, size, strides } = &self.streams[input];
+            let dst = match mode {
                 Mode::Direct => continue,
                 Mode::Once(_) if !first => continue,
                 Mode::Once(at) | Mode::Load(at) => at,
@@ -128,11 +130,12 @@ impl LoopPlan {
             };
             let strides = if dims.len() == 1 { &strides[strides.len() - 1..] } else { strides };
             let start = if scalar { 0 } else { start };
-            for_size!(slice.dtype.size(), T => {
+            for_size!(size, T => {
                 // SAFETY: the slot holds `len` elements, apart from all buffers; the source's
                 // elements were checked. All elements of a scalar are its first.
                 unsafe {
-                    load::<T>(tile.at(dst).cast(), mem.ptr(slice).cast(), dims, strides, start, n);
+                    let src = mem.byte(*buffer, *byte).cast();
+                    load::<T>(tile.at(dst).cast(), src, dims, strides, start, n);
                 }
             });
         }

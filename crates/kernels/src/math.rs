@@ -121,8 +121,7 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
 pub(crate) fn tanh(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
-    let p =
-        horner(z, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82]);
+    let p = horner(z, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8]);
     let small = p * z * x + x;
     let large = 1.0 - 2.0 / (exp(a + a) + 1.0);
     // The sign is that of x, also of -0.

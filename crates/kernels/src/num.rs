@@ -52,8 +52,6 @@ pub(crate) trait Num: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'stati
     fn sign(self) -> Self;
     fn max(self, b: Self) -> Self;
     fn min(self, b: Self) -> Self;
-    /// `self·b + c`; floats are rounded once if `FMA`, else twice.
-    fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self;
     /// From an index: integers wrap, floats round.
     fn from_index(i: i64) -> Self;
 }
@@ -91,8 +89,6 @@ macro_rules! ints {
             #[inline(always)] fn sign(self) -> Self { let f: fn($T) -> $T = $sign; f(self) }
             #[inline(always)] fn max(self, b: Self) -> Self { Ord::max(self, b) }
             #[inline(always)] fn min(self, b: Self) -> Self { Ord::min(self, b) }
-            #[inline(always)]
-            fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self { self.wrapping_mul(b).wrapping_add(c) }
             #[inline(always)] fn from_index(i: i64) -> Self { i as $T }
         }
     )*};
@@ -136,10 +132,6 @@ macro_rules! floats {
                 let apart = if self < b { self } else { b };
                 let number = if self == b { equal } else { apart };
                 if self.is_nan() | b.is_nan() { self + b } else { number }
-            }
-            #[inline(always)]
-            fn mul_add<const FMA: bool>(self, b: Self, c: Self) -> Self {
-                if FMA { $T::mul_add(self, b, c) } else { self * b + c }
             }
             #[inline(always)] fn from_index(i: i64) -> Self { i as f64 as $T }
         }

@@ -163,16 +163,14 @@ impl Pool {
     /// # Panics
     /// With the first panic of a task, when all threads have left the job.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        let guard = match self.busy.try_lock() {
-            Ok(guard) if tasks > 1 && !self.workers.is_empty() => Some(guard),
-            Err(TryLockError::Poisoned(e)) if tasks > 1 && !self.workers.is_empty() => {
-                Some(e.into_inner())
-            }
-            _ => None,
-        };
-        if guard.is_none() {
+        if tasks <= 1 || self.workers.is_empty() {
             return (0..tasks).for_each(task);
         }
+        let guard = match self.busy.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
+        };
         let shared = &*self.shared;
         // SAFETY: only the lifetime changes. Workers follow the reference between joining and
         // leaving, and this function returns only after the last one has left.
@@ -210,6 +208,11 @@ impl Pool {
         grain: usize,
         task: impl Fn(std::ops::Range<usize>) + Sync,
     ) {
+        if total <= grain {
+            return if total > 0 {
+                task(0..total)
+            };
+        }
         let grain = grain.max(1);
         self.run(total.div_ceil(grain), &|i| {
             task(i * grain..total.min((i + 1) * grain));

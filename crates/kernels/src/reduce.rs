@@ -124,24 +124,10 @@ impl ReducePlan {
         let len = self.gone.numel();
         let block = |start: usize| {
             let n = BLOCK.min(len - start);
-            let mut value = MaybeUninit::<T>::uninit();
-            let reduce = |x: *const T, value: &mut MaybeUninit<T>| {
-                let out = value.as_mut_ptr().cast();
-                // SAFETY: `n` packed elements.
-                unsafe { (self.loops.block)(BlockArgs { x: x.cast(), n, out }) };
-            };
-            if packed {
-                // SAFETY: element `start`.
-                reduce(unsafe { x.add(start) }, &mut value);
-            } else {
-                let mut copy = [MaybeUninit::<T>::uninit(); BLOCK];
-                let copy = copy.as_mut_ptr().cast::<T>();
-                // SAFETY: elements in range, into a buffer of that length.
-                unsafe { load(copy, x, dims, strides, start, n) };
-                reduce(copy, &mut value);
+            // SAFETY: elements `start .. start + n`, packed or not.
+            unsafe {
+                if packed { self.block(x.add(start), n) } else { self.loose_block(x, start, n) }
             }
-            // SAFETY: the loop has written it.
-            unsafe { value.assume_init() }
         };
         if len <= BLOCK {
             return if len == 0 { J::START } else { block(0) };
@@ -149,6 +135,37 @@ impl ReducePlan {
         let mut tree = Tree::new();
         (0..len).step_by(BLOCK).for_each(|start| tree.push::<J>(block(start)));
         tree.finish::<J>()
+    }
+
+    /// `n` packed elements, a block.
+    ///
+    /// # Safety
+    /// `x` is valid for reads of `n <= BLOCK` elements.
+    #[inline]
+    unsafe fn block<T: Num>(&self, x: *const T, n: usize) -> T {
+        let mut value = MaybeUninit::<T>::uninit();
+        let out = value.as_mut_ptr().cast();
+        // SAFETY: the caller's promise; the loop writes the value.
+        unsafe {
+            (self.loops.block)(BlockArgs { x: x.cast(), n, out });
+            value.assume_init()
+        }
+    }
+
+    /// Elements `start .. start + n` of those that go, copied to be packed.
+    ///
+    /// # Safety
+    /// `x` is the first of them all, and `n <= BLOCK`.
+    // Never inlined, so that packed lines do not pay for the stack.
+    #[inline(never)]
+    unsafe fn loose_block<T: Num>(&self, x: *const T, start: usize, n: usize) -> T {
+        let mut copy = [MaybeUninit::<T>::uninit(); BLOCK];
+        let copy = copy.as_mut_ptr().cast::<T>();
+        // SAFETY: the caller's promise, and a buffer that is long enough.
+        unsafe {
+            load(copy, x, &self.gone.dims, &self.gone.strides[0], start, n);
+            self.block(copy, n)
+        }
     }
 
     /// `n` columns side by side: rows in groups, groups in groups.

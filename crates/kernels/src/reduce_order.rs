@@ -68,7 +68,7 @@ impl<T: Num, J: Join<T>> Body for Block<T, J> {
     type Args = BlockArgs;
     /// Contract: `x` is valid for reads of `n` elements, `out` for a write of one.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(args: BlockArgs) {
+    unsafe fn run(args: BlockArgs) {
         // SAFETY: the contract.
         let x = unsafe { std::slice::from_raw_parts(args.x.cast::<T>(), args.n) };
         let value = if x.len() < LANES {
@@ -110,7 +110,7 @@ impl<T: Num, J: Join<T>> Body for Rows<T, J> {
     /// Contract: the rows are valid for reads, `acc` for reads and writes of `n` elements, and apart
     /// from them.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(args: RowsArgs) {
+    unsafe fn run(args: RowsArgs) {
         // SAFETY: the contract.
         let acc = unsafe { std::slice::from_raw_parts_mut(args.acc.cast::<T>(), args.n) };
         for r in 0..args.rows as isize {

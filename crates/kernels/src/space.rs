@@ -104,6 +104,7 @@ impl Place {
 #[inline]
 pub(crate) fn offset_of(dims: &[usize], strides: &[isize], linear: usize) -> isize {
     match (dims, strides) {
+        _ if linear == 0 => 0,
         ([_], [s]) => linear as isize * s,
         _ => Place::new(dims, linear).offset(strides),
     }

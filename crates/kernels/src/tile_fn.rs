@@ -81,7 +81,7 @@ struct Tile1<A, F>(PhantomData<(A, F)>);
 impl<A: Copy, F: Op1<A>> Body for Tile1<A, F> {
     type Args = TileArgs;
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(t: TileArgs) {
+    unsafe fn run(t: TileArgs) {
         // SAFETY: the contract of `TileArgs`.
         unsafe { map1::<A, F>(result(&t), operand(&t, 0)) }
     }
@@ -91,7 +91,7 @@ struct Tile2<A, F>(PhantomData<(A, F)>);
 impl<A: Copy, F: Op2<A>> Body for Tile2<A, F> {
     type Args = TileArgs;
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(t: TileArgs) {
+    unsafe fn run(t: TileArgs) {
         // SAFETY: the contract of `TileArgs`.
         unsafe { map2::<A, F>(result(&t), operand(&t, 0), operand(&t, 1)) }
     }
@@ -101,7 +101,7 @@ struct TileSelect<A>(PhantomData<A>);
 impl<A: Copy> Body for TileSelect<A> {
     type Args = TileArgs;
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(t: TileArgs) {
+    unsafe fn run(t: TileArgs) {
         // SAFETY: the contract of `TileArgs`.
         unsafe { map_select::<A>(result(&t), operand(&t, 0), operand(&t, 1), operand(&t, 2)) }
     }
@@ -231,5 +231,35 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ScalarOp::Less => num2!(Less),
         ScalarOp::LessEqual => num2!(LessEqual),
         ScalarOp::Select => for_any!(dtype, T => Some(pick::<TileSelect<T>>())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector::portable;
+
+    /// The bits of a loop of `f32`s.
+    fn bits(f: TileFn, x: &[f32]) -> Vec<u32> {
+        let mut y = vec![0f32; x.len()];
+        let args = [x.as_ptr().cast(), x.as_ptr().cast(), std::ptr::null()];
+        // SAFETY: as many elements of the right type, apart from the result.
+        unsafe { f(TileArgs { n: x.len(), dst: y.as_mut_ptr().cast(), args }) };
+        y.iter().map(|y| if y.is_nan() { 0 } else { y.to_bits() }).collect()
+    }
+
+    #[test]
+    fn instruction_sets_and_vector_tails_agree() {
+        let x: Vec<f32> = (0..20_000u32).map(|i| f32::from_bits(i.wrapping_mul(214_013))).collect();
+        macro_rules! agree {
+            ($($Tile:ident $F:ident)*) => {$(
+                let whole = bits(pick::<$Tile<f32, $F>>(), &x);
+                assert_eq!(whole, bits(portable::<$Tile<f32, $F>>, &x));
+                for (i, x) in x.chunks(7).enumerate() {
+                    assert_eq!(bits(pick::<$Tile<f32, $F>>(), x), whole[7 * i..][..x.len()]);
+                }
+            )*};
+        }
+        agree! { Tile1 Exp Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Floor Tile2 Max Tile2 Div }
     }
 }

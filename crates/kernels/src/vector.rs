@@ -7,34 +7,39 @@
 pub(crate) trait Body {
     /// The arguments.
     type Args;
-    /// Executes it. `FMA` says that the machine has a fused multiply-add.
+    /// Executes it.
     ///
     /// # Safety
     /// As the implementation says.
-    unsafe fn run<const FMA: bool>(args: Self::Args);
+    unsafe fn run(args: Self::Args);
 }
 
 /// A compiled [`Body`].
 pub(crate) type Entry<A> = unsafe fn(A);
 
-unsafe fn portable<B: Body>(args: B::Args) {
+pub(crate) unsafe fn portable<B: Body>(args: B::Args) {
     // SAFETY: the caller keeps the contract of the body.
-    unsafe { B::run::<false>(args) }
+    unsafe { B::run(args) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<B: Body>(args: B::Args) {
     // SAFETY: the caller keeps the contract of the body.
-    unsafe { B::run::<true>(args) }
+    unsafe { B::run(args) }
 }
 
-/// The compilation of a body for this machine. The instruction set is looked up once and cached by
+/// The compilation of a body for AVX2 and FMA, if this machine has them. Looked up once and cached by
 /// the standard library.
-pub(crate) fn pick<B: Body>() -> Entry<B::Args> {
+pub(crate) fn fused<B: Body>() -> Option<Entry<B::Args>> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        return avx2::<B>;
+        return Some(avx2::<B>);
     }
-    portable::<B>
+    None
+}
+
+/// The compilation of a body for this machine.
+pub(crate) fn pick<B: Body>() -> Entry<B::Args> {
+    fused::<B>().unwrap_or(portable::<B>)
 }

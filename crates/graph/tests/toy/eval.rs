@@ -9,7 +9,7 @@ use super::{Graph, Toy};
 /// Values of the sources by name.
 pub type Feeds<'a> = HashMap<&'a str, Vec<f64>>;
 
-/// The name that `{:?}` wrote, if it escapes nothing but quotes and backslashes.
+/// A name in quotes, in which a backslash escapes quotes and backslashes.
 pub fn unquote(text: &str) -> Result<String, String> {
     let bad = || format!("expected a quoted name, got {text:?}");
     let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).ok_or_else(bad)?;

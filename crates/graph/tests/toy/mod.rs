@@ -102,7 +102,9 @@ pub fn full(g: &Graph, value: f64) -> NodeId {
 impl fmt::Display for Toy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Toy::In(name, _) => write!(f, "in({name:?})"),
+            Toy::In(name, _) => {
+                write!(f, "in(\"{}\")", name.replace('\\', "\\\\").replace('"', "\\\""))
+            }
             Toy::Parameter(index, _) => write!(f, "parameter({index})"),
             Toy::Full(bits, _) => write!(f, "full({:?})", f64::from_bits(*bits)),
             Toy::Add => f.write_str("add"),

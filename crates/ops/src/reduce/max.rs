@@ -46,6 +46,10 @@ impl<'g> Var<'g> {
 
 /// Cotangent of a selecting reduction: shared evenly among the elements equal to the result.
 pub(crate) fn share<'g>(axes: &[usize], x: Var<'g>, y: Var<'g>, dy: Var<'g>) -> Var<'g> {
+    // Nothing is divided by a count of 0, or the derivative by `dy` would be NaN.
+    if x.shape().contains(&0) {
+        return x.full_like(0.0);
+    }
     let hit = x.equal(y.unreduce(axes, x)).cast(x.dtype());
     let count = hit.sum(axes.iter().map(|&a| a as i64).collect::<Vec<_>>());
     hit * (dy / count).unreduce(axes, x)

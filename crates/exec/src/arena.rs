@@ -1,0 +1,190 @@
+//! Memory: which storage lives when, who takes over whose memory, where everything lies.
+
+use pleach_kernels::{BufferId, Kernel, Slice};
+
+use crate::assign::Output;
+use crate::lower::{Lowered, Storage};
+
+/// Alignment of storages in the arena: a cache line.
+const ALIGN: usize = 64;
+
+/// Where every storage of the arena lies.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    /// Byte offset by storage; 0 for storages outside of the arena.
+    pub(crate) offsets: Vec<usize>,
+    /// Bytes of the arena.
+    pub(crate) bytes: usize,
+    /// The most bytes that live at once: no arena can be smaller.
+    pub(crate) lower_bound: usize,
+    /// Storages that took over the memory of a dying operand.
+    pub(crate) in_place: usize,
+}
+
+/// A storage, or several that follow one another in place.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    bytes: usize,
+    first: usize,
+    last: usize,
+}
+
+impl Arena {
+    pub(crate) fn new(lowered: &Lowered, outputs: &[Output]) -> Arena {
+        let n = lowered.storages.len();
+        let end = lowered.instrs.len();
+        let mut first = vec![usize::MAX; n];
+        let mut last = vec![0usize; n];
+        for (at, instr) in lowered.instrs.iter().enumerate() {
+            let slices = instr.kernel.inputs().into_iter().chain(instr.kernel.outputs());
+            for slice in slices {
+                let s = slice.buffer.0 as usize;
+                first[s] = first[s].min(at);
+                last[s] = last[s].max(at);
+            }
+        }
+        for output in outputs {
+            last[output.slice.buffer.0 as usize] = end;
+        }
+        let bytes = |s: usize| match lowered.storages[s] {
+            Storage::Arena { bytes } => Some(bytes),
+            _ => None,
+        };
+
+        // In place: a loop's output takes over a dying input of the same extent. `owner` leads to
+        // the first storage of the chain, whose block is extended.
+        let mut owner: Vec<usize> = (0..n).collect();
+        let mut in_place = 0;
+        for (at, instr) in lowered.instrs.iter().enumerate() {
+            let Kernel::Loop { inputs, outputs: written, .. } = &instr.kernel else { continue };
+            for y in written {
+                let s = y.buffer.0 as usize;
+                if bytes(s).is_none() || first[s] != at || owner[s] != s {
+                    continue;
+                }
+                let taken = written.iter().map(|o| owner[o.buffer.0 as usize]).collect::<Vec<_>>();
+                let heir = inputs.iter().find(|x| {
+                    let d = x.buffer.0 as usize;
+                    bytes(d) == bytes(s)
+                        && last[d] == at
+                        && !taken.contains(&owner[d])
+                        && same_place(x, y)
+                        && inputs.iter().all(|o| o.buffer != x.buffer || same_place(o, y))
+                });
+                if let Some(x) = heir {
+                    owner[s] = owner[x.buffer.0 as usize];
+                    in_place += 1;
+                }
+            }
+        }
+
+        let mut blocks: Vec<Option<Block>> = vec![None; n];
+        for s in (0..n).filter(|&s| first[s] != usize::MAX) {
+            let Some(bytes) = bytes(s) else { continue };
+            let block = blocks[owner[s]].get_or_insert(Block { bytes, first: first[s], last: 0 });
+            block.first = block.first.min(first[s]);
+            block.last = block.last.max(last[s]);
+        }
+        let live: Vec<(usize, Block)> =
+            blocks.iter().enumerate().filter_map(|(s, b)| Some((s, (*b)?))).collect();
+        let (starts, bytes) = place(&live);
+        let mut offsets = vec![0; n];
+        for s in 0..n {
+            if let Ok(at) = live.binary_search_by_key(&owner[s], |(s, _)| *s) {
+                offsets[s] = starts[at];
+            }
+        }
+        Arena { offsets, bytes, lower_bound: lower_bound(&live, end), in_place }
+    }
+
+    /// The slice in the arena, or as it was.
+    pub(crate) fn move_slice(&self, slice: &mut Slice, buffers: &[BufferId]) {
+        let storage = slice.buffer.0 as usize;
+        slice.buffer = buffers[storage];
+        slice.offset += self.offsets[storage] / slice.dtype.size();
+    }
+}
+
+/// Do both slices touch the same bytes, element by element?
+fn same_place(x: &Slice, y: &Slice) -> bool {
+    x.offset == y.offset
+        && x.dims == y.dims
+        && x.strides == y.strides
+        && x.dtype.size() == y.dtype.size()
+}
+
+/// Offsets of the blocks, and the bytes of the arena: largest first, each at the lowest place that
+/// is free for its whole life.
+///
+/// **Source** Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
+/// inference", greedy by size.
+fn place(blocks: &[(usize, Block)]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].1.bytes), blocks[i].1.first));
+    let mut offsets = vec![0; blocks.len()];
+    let mut placed: Vec<usize> = Vec::with_capacity(blocks.len());
+    let mut end = 0;
+    for i in order {
+        let own = blocks[i].1;
+        let size = own.bytes.next_multiple_of(ALIGN);
+        // `placed` is sorted by offset: the first gap that is wide enough will do.
+        let mut at = 0;
+        for &j in &placed {
+            let other = blocks[j].1;
+            if other.last < own.first || own.last < other.first {
+                continue;
+            }
+            if offsets[j] >= at + size {
+                break;
+            }
+            at = at.max(offsets[j] + other.bytes.next_multiple_of(ALIGN));
+        }
+        offsets[i] = at;
+        end = end.max(at + size);
+        let position = placed.partition_point(|&j| offsets[j] <= at);
+        placed.insert(position, i);
+    }
+    (offsets, end)
+}
+
+/// The most bytes that live at one instruction, each block rounded up to its alignment.
+fn lower_bound(blocks: &[(usize, Block)], end: usize) -> usize {
+    let mut change = vec![0isize; end + 2];
+    for (_, block) in blocks {
+        let size = block.bytes.next_multiple_of(ALIGN) as isize;
+        change[block.first] += size;
+        change[block.last + 1] -= size;
+    }
+    let mut sum = 0;
+    change.iter().map(|c| { sum += c; sum }).max().unwrap_or(0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(bytes: usize, first: usize, last: usize) -> Block {
+        Block { bytes, first, last }
+    }
+
+    #[test]
+    fn blocks_that_live_together_lie_apart_and_others_share() {
+        let blocks: Vec<(usize, Block)> =
+            [block(100, 0, 2), block(64, 1, 3), block(128, 3, 4), block(10, 2, 2)]
+                .into_iter()
+                .enumerate()
+                .collect();
+        let (offsets, end) = place(&blocks);
+        for (i, a) in &blocks {
+            assert!(offsets[*i].is_multiple_of(ALIGN));
+            for (j, b) in blocks.iter().filter(|(j, _)| j != i) {
+                let together = a.first <= b.last && b.first <= a.last;
+                let apart = offsets[*i] + a.bytes <= offsets[*j]
+                    || offsets[*j] + b.bytes <= offsets[*i];
+                assert!(!together || apart, "{i} {j}");
+            }
+        }
+        assert_eq!(lower_bound(&blocks, 4), 256);
+        assert_eq!(end, 256);
+    }
+}

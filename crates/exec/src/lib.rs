@@ -1,0 +1,31 @@
+//! Execution: graphs become flat programs over one arena, and run without allocation.
+//!
+//! | I want to… | item |
+//! |---|---|
+//! | hold the values of parameters, buffers and slots | [`State`] |
+//! | compile a graph | [`Plan::compile`] |
+//! | run it | [`Plan::run`], [`Outputs`] |
+//! | run the reference interpreter the same way | [`Interpreted`] |
+//! | know what was planned | [`PlanReport`] |
+//!
+//! Lowering walks the graph in index order (`lower`): every node becomes a view of memory that is
+//! there already, or an instruction that writes new memory. Then the planner (`memory`) gives
+//! dying operands' memory to their users, and places what is left in one arena.
+
+mod arena;
+mod assign;
+mod error;
+mod interpreted;
+mod lower;
+mod outputs;
+mod plan;
+mod report;
+mod scalar;
+mod state;
+
+pub use error::ExecError;
+pub use interpreted::Interpreted;
+pub use outputs::Outputs;
+pub use plan::{Options, Plan};
+pub use report::PlanReport;
+pub use state::State;

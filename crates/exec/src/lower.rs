@@ -1,0 +1,295 @@
+//! Lowering: every node becomes a view of memory that exists, or an instruction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pleach_graph::{Node, NodeId};
+use pleach_kernels::{
+    AlignedBuf, Axes, BufferId, HostCall, Kernel, Lowering, Reg, Scalar, ScalarOp, ScalarProgram,
+    Slice, View,
+};
+use pleach_ops::{Graph, Op, Variable};
+use pleach_tensor::{DType, Tensor, Type};
+
+use crate::scalar::{ScalarBuilder, region};
+use crate::state::bytes;
+
+/// Where the memory of a storage comes from. Until memory is planned, a slice's buffer is the
+/// number of its storage.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// Part of the arena: `bytes` of it.
+    Arena { bytes: usize },
+    /// The input at this position.
+    Input(usize),
+    /// A variable of the state, by its place in [`Lowered::variables`].
+    Variable(usize),
+    /// A constant.
+    Constant(AlignedBuf),
+}
+
+/// One instruction and the node it computes, for errors and profiles.
+#[derive(Clone, Debug)]
+pub(crate) struct Instr {
+    pub(crate) kernel: Kernel,
+    pub(crate) node: NodeId,
+}
+
+/// A graph as instructions over storages.
+#[derive(Debug, Default)]
+pub(crate) struct Lowered {
+    pub(crate) instrs: Vec<Instr>,
+    pub(crate) storages: Vec<Storage>,
+    pub(crate) variables: Vec<Variable>,
+    /// Where the value of every lowered node is.
+    pub(crate) values: HashMap<NodeId, Slice>,
+    /// Splats: they take no memory until something but a loop reads them.
+    splats: HashMap<NodeId, (Scalar, Axes)>,
+    splat_storage: HashMap<Scalar, BufferId>,
+    /// Nodes that became views.
+    pub(crate) views: usize,
+    /// Variables that the instruction which computes the new value writes at once.
+    pub(crate) updated_in_place: usize,
+    /// Nodes that only the interpreter can run.
+    pub(crate) interpreted: Vec<NodeId>,
+}
+
+/// The interpreter behind an instruction.
+#[derive(Debug)]
+struct Interpret {
+    op: Op,
+    ty: Type,
+}
+
+impl HostCall for Interpret {
+    fn call(&self, inputs: &[Tensor]) -> Result<Tensor, String> {
+        let x: Vec<&Tensor> = inputs.iter().collect();
+        self.op.eval(&x, &self.ty).map_err(|e| e.to_string())
+    }
+}
+
+/// The program that copies one input to one output.
+pub(crate) fn copy_program(dtype: DType) -> ScalarProgram {
+    ScalarProgram::single(ScalarOp::Copy, dtype)
+}
+
+impl Lowered {
+    /// Lowers every live node of `g`, in index order.
+    pub(crate) fn new(g: &Graph) -> Lowered {
+        let mut lowered = Lowered::default();
+        let live = g.live();
+        for id in g.ids().filter(|id| live[id.index()]) {
+            let node = g.node(id);
+            lowered.node(g, id, &node);
+        }
+        lowered
+    }
+
+    pub(crate) fn storage(&mut self, storage: Storage) -> BufferId {
+        self.storages.push(storage);
+        BufferId(self.storages.len() as u32 - 1)
+    }
+
+    /// New memory in the arena for a value of type `ty`.
+    pub(crate) fn fresh(&mut self, ty: &Type) -> Slice {
+        let buffer = self.storage(Storage::Arena { bytes: ty.bytes() });
+        Slice::new(buffer, ty.dtype(), 0, ty.shape())
+    }
+
+    pub(crate) fn emit(&mut self, node: NodeId, kernel: Kernel) {
+        self.instrs.push(Instr { kernel, node });
+    }
+
+    /// Appends a copy of one slice to another of the same lengths.
+    pub(crate) fn copy(&mut self, node: NodeId, from: Slice, to: Slice) {
+        let program = copy_program(from.dtype);
+        self.emit(node, Kernel::Loop { program, inputs: vec![from], outputs: vec![to] });
+    }
+
+    /// Where the value of a node is; a splat gets one element of memory, repeated.
+    pub(crate) fn value(&mut self, id: NodeId) -> Slice {
+        if let Some(slice) = self.values.get(&id) {
+            return slice.clone();
+        }
+        let (scalar, dims) = self.splats[&id].clone();
+        let buffer = match self.splat_storage.get(&scalar) {
+            Some(&buffer) => buffer,
+            None => {
+                let ty = Type::scalar(scalar.dtype());
+                let one = if scalar.dtype().is_float() {
+                    Tensor::full(&ty, scalar.to_f64())
+                } else {
+                    Tensor::build_i64(&ty, |_| scalar.to_i64())
+                };
+                let buffer = self.storage(Storage::Constant(bytes(&one)));
+                self.splat_storage.insert(scalar, buffer);
+                buffer
+            }
+        };
+        let mut slice = Slice::new(buffer, scalar.dtype(), 0, &dims);
+        slice.strides.iter_mut().for_each(|s| *s = 0);
+        slice
+    }
+
+    fn node(&mut self, g: &Graph, id: NodeId, node: &Node<Op>) {
+        let nodes: Vec<Arc<Node<Op>>> = node.inputs.iter().map(|&x| g.node(x)).collect();
+        let types: Vec<&Type> = nodes.iter().map(|n| &n.ty).collect();
+        let ty = &node.ty;
+        let slice = match (&node.op, node.op.lower(&types, ty)) {
+            (_, Lowering::Source) => self.source(&node.op, ty),
+            (_, Lowering::Fill { value }) => {
+                let scalar = Scalar::fill(ty.dtype(), value);
+                self.splats.insert(id, (scalar, Axes::from_slice(ty.shape())));
+                return;
+            }
+            (_, Lowering::View(view)) => self.view(id, node.inputs[0], &view, ty),
+            (_, Lowering::Scalar(op)) => self.elementwise(id, op, node, &types),
+            (Op::Fused(fused), _) => match region(fused.body()) {
+                Some(program) => {
+                    let inputs = node.inputs.iter().map(|&x| self.value(x)).collect();
+                    let y = self.fresh(ty);
+                    self.emit(id, Kernel::Loop { program, inputs, outputs: vec![y.clone()] });
+                    y
+                }
+                None => self.interpret(id, node),
+            },
+            (_, Lowering::Concat { axis }) => self.concat(id, axis, node, &types),
+            (_, Lowering::Pad { before }) => self.pad(id, &before, node, types[0]),
+            (_, Lowering::Interpret) => self.interpret(id, node),
+            (_, lowering) => self.kernel(id, lowering, node),
+        };
+        self.values.insert(id, slice);
+    }
+
+    fn source(&mut self, op: &Op, ty: &Type) -> Slice {
+        let storage = match op {
+            Op::Input(input) => Storage::Input(input.position()),
+            Op::Variable(variable) => {
+                self.variables.push(variable.clone());
+                Storage::Variable(self.variables.len() - 1)
+            }
+            Op::Constant(constant) => Storage::Constant(bytes(constant.value())),
+            // A parameter outside of a body: it has no value, and nothing live depends on it in a
+            // graph that was checked. Zeros stand for it.
+            _ => Storage::Constant(AlignedBuf::new(ty.bytes())),
+        };
+        let buffer = self.storage(storage);
+        Slice::new(buffer, ty.dtype(), 0, ty.shape())
+    }
+
+    fn view(&mut self, id: NodeId, x: NodeId, view: &View, ty: &Type) -> Slice {
+        let from = self.value(x);
+        if let Some(slice) = from.view(view, ty.shape()) {
+            self.views += 1;
+            return slice;
+        }
+        // A reshape across strides: the elements are laid out once, then seen as asked.
+        let flat = self.fresh(ty);
+        let mut to = flat.clone();
+        to.strides = Slice::new(to.buffer, to.dtype, 0, &from.dims).strides;
+        to.dims.clone_from(&from.dims);
+        self.copy(id, from, to);
+        flat
+    }
+
+    /// One operator as a loop of its own; splats are constants of the program.
+    fn elementwise(
+        &mut self,
+        id: NodeId,
+        op: ScalarOp,
+        node: &Node<Op>,
+        types: &[&Type],
+    ) -> Slice {
+        let memory: Vec<NodeId> =
+            node.inputs.iter().copied().filter(|x| !self.splats.contains_key(x)).collect();
+        let inputs: Vec<Slice> = memory.iter().map(|&x| self.value(x)).collect();
+        let mut builder = ScalarBuilder::new(inputs.iter().map(|s| s.dtype).collect());
+        let mut next = 0;
+        let args: Vec<Reg> = node
+            .inputs
+            .iter()
+            .map(|x| match self.splats.get(x) {
+                Some((scalar, _)) => builder.constant(*scalar),
+                None => {
+                    next += 1;
+                    Reg(next - 1)
+                }
+            })
+            .collect();
+        let y = builder.apply(op, types, &args);
+        let program = builder.finish(&[y]);
+        let output = self.fresh(&node.ty);
+        self.emit(id, Kernel::Loop { program, inputs, outputs: vec![output.clone()] });
+        output
+    }
+
+    fn concat(&mut self, id: NodeId, axis: usize, node: &Node<Op>, types: &[&Type]) -> Slice {
+        let y = self.fresh(&node.ty);
+        let mut at = 0;
+        for (&x, ty) in node.inputs.iter().zip(types) {
+            let from = self.value(x);
+            let mut part = y.clone();
+            part.offset += at * part.strides[axis] as usize;
+            part.dims[axis] = ty.shape()[axis];
+            at += ty.shape()[axis];
+            self.copy(id, from, part);
+        }
+        y
+    }
+
+    fn pad(&mut self, id: NodeId, before: &[usize], node: &Node<Op>, ty: &Type) -> Slice {
+        let y = self.fresh(&node.ty);
+        let mut zero = ScalarBuilder::new(vec![]);
+        let reg = zero.constant(Scalar::fill(y.dtype, 0.0));
+        let program = zero.finish(&[reg]);
+        self.emit(id, Kernel::Loop { program, inputs: vec![], outputs: vec![y.clone()] });
+        let mut inner = y.clone();
+        if ty.numel() > 0 {
+            let shift = before.iter().zip(&y.strides).map(|(&b, &s)| b * s as usize);
+            inner.offset += shift.sum::<usize>();
+        }
+        inner.dims = Axes::from_slice(ty.shape());
+        let from = self.value(node.inputs[0]);
+        self.copy(id, from, inner);
+        y
+    }
+
+    fn interpret(&mut self, id: NodeId, node: &Node<Op>) -> Slice {
+        let inputs = node.inputs.iter().map(|&x| self.value(x)).collect();
+        let output = self.fresh(&node.ty);
+        let call = Arc::new(Interpret { op: node.op.clone(), ty: node.ty.clone() });
+        self.emit(id, Kernel::Call { call, inputs, output: output.clone() });
+        self.interpreted.push(id);
+        output
+    }
+
+    /// The lowerings that are one kernel over whole operands.
+    fn kernel(&mut self, id: NodeId, lowering: Lowering, node: &Node<Op>) -> Slice {
+        let x: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
+        let y = self.fresh(&node.ty);
+        let output = y.clone();
+        let mut operands = x.into_iter();
+        let mut next = || operands.next().expect("the type rule counted the operands");
+        let kernel = match lowering {
+            Lowering::Gemm => Kernel::Gemm { a: next(), b: next(), c: output },
+            Lowering::Reduce { op, axes } => Kernel::Reduce { op, axes, input: next(), output },
+            Lowering::ArgMax { axis } => Kernel::ArgMax { axis, input: next(), output },
+            Lowering::Take { axis } => Kernel::Take { axis, x: next(), indices: next(), output },
+            Lowering::TakeAdd { axis, .. } => {
+                Kernel::TakeAdd { axis, dy: next(), indices: next(), output }
+            }
+            Lowering::Gather { axis } => {
+                Kernel::Gather { axis, x: next(), indices: next(), output }
+            }
+            Lowering::ScatterAdd { axis, .. } => {
+                Kernel::ScatterAdd { axis, dy: next(), indices: next(), output }
+            }
+            Lowering::Iota { axis } => Kernel::Iota { axis, output },
+            Lowering::Random(op) => Kernel::Random { op, key: next(), output },
+            Lowering::FoldIn => Kernel::FoldIn { key: next(), n: next(), output },
+            other => unreachable!("{other:?} is lowered by its own function"),
+        };
+        self.emit(id, kernel);
+        y
+    }
+}

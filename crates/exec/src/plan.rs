@@ -1,0 +1,256 @@
+//! `Plan`: a graph as a flat program over one arena, ready to run.
+
+use std::collections::BTreeMap;
+
+use pleach_graph::NodeId;
+use pleach_kernels::{AlignedBuf, Bound, BufferId, BufferSpec, Pool, Program, RunError, run};
+use pleach_ops::{Graph, Input, Variable};
+use pleach_tensor::{Tensor, for_dtype};
+
+use crate::arena::Arena;
+use crate::assign::{Output, map_slices};
+use crate::lower::{Lowered, Storage};
+use crate::outputs::Source;
+use crate::{ExecError, Outputs, PlanReport, State};
+
+/// How a graph is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Threads that run the plan. They change no bit of any result.
+    pub threads: usize,
+    /// May operators without a kernel run in the interpreter?
+    pub fallback: bool,
+}
+
+impl Default for Options {
+    /// All processors; the interpreter may help out.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Options { threads, fallback: true }
+    }
+}
+
+/// The arena is buffer 0 of a program; then come inputs, variables, constants.
+const ARENA: BufferId = BufferId(0);
+
+/// A compiled graph. It owns its memory, so running takes `&mut self`.
+#[derive(Debug)]
+pub struct Plan {
+    program: Program,
+    pool: Pool,
+    arena: AlignedBuf,
+    inputs: Vec<Input>,
+    variables: Vec<Variable>,
+    constants: Vec<AlignedBuf>,
+    outputs: Vec<Output>,
+    /// Operator and place of every instruction, for errors.
+    names: Vec<String>,
+    report: PlanReport,
+    /// The state that `places` is for.
+    state: u64,
+    /// Place of every entry of the state among the plan's variables.
+    places: Vec<Option<usize>>,
+    /// Memory of the list of buffers, kept between runs.
+    bound: Vec<Bound<'static>>,
+}
+
+impl Plan {
+    /// Lowers and plans what the outputs and assignments of the graph need. `inputs` are the
+    /// inputs that will be fed, in order.
+    ///
+    /// # Errors
+    /// [`ExecError::Build`] if the graph has errors, [`ExecError::NoKernel`] if fallback is
+    /// forbidden and an operator needs it.
+    pub fn compile(g: &Graph, inputs: &[Input], options: Options) -> Result<Plan, ExecError> {
+        g.check()?;
+        let mut lowered = Lowered::new(g);
+        let mut outputs = lowered.finish(g);
+        let name = |id: NodeId| {
+            let place = g.origin(id).first().map(|s| format!(" (built at {s})"));
+            format!("{} : {}{}", g.op(id).name(), g.ty(id), place.unwrap_or_default())
+        };
+        if !options.fallback && !lowered.interpreted.is_empty() {
+            return Err(ExecError::NoKernel(lowered.interpreted.iter().map(|&id| name(id)).collect()));
+        }
+        let arena = Arena::new(&lowered, &outputs);
+
+        let first_variable = 1 + inputs.len() as u32;
+        let mut constants = Vec::new();
+        let first_constant = first_variable + lowered.variables.len() as u32;
+        let buffers: Vec<BufferId> = lowered
+            .storages
+            .iter()
+            .map(|storage| match storage {
+                Storage::Arena { .. } => ARENA,
+                Storage::Input(position) => BufferId(1 + *position as u32),
+                Storage::Variable(at) => BufferId(first_variable + *at as u32),
+                Storage::Constant(value) => {
+                    constants.push(value.clone());
+                    BufferId(first_constant + constants.len() as u32 - 1)
+                }
+            })
+            .collect();
+        for instr in &mut lowered.instrs {
+            map_slices(&mut instr.kernel, |s| arena.move_slice(s, &buffers));
+        }
+        for output in &mut outputs {
+            arena.move_slice(&mut output.slice, &buffers);
+        }
+        let written = |id: u32| {
+            let writes = |k: &pleach_kernels::Kernel| k.outputs().iter().any(|s| s.buffer.0 == id);
+            lowered.instrs.iter().any(|i| writes(&i.kernel))
+        };
+        let mut specs = vec![BufferSpec { bytes: arena.bytes, writable: true }];
+        specs.extend(inputs.iter().map(|i| BufferSpec { bytes: i.ty().bytes(), writable: false }));
+        specs.extend(lowered.variables.iter().zip(first_variable..).map(|(v, id)| BufferSpec {
+            bytes: v.ty().bytes(),
+            writable: written(id),
+        }));
+        specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
+
+        let mut kernels: BTreeMap<&'static str, usize> = BTreeMap::new();
+        lowered.instrs.iter().for_each(|i| *kernels.entry(i.kernel.name()).or_default() += 1);
+        let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
+        let report = PlanReport {
+            kernels,
+            views: lowered.views,
+            interpreted: lowered.interpreted.iter().map(|&id| name(id)).collect(),
+            arena_bytes: arena.bytes,
+            lower_bound: arena.lower_bound,
+            in_place: arena.in_place,
+            variables: (lowered.variables.len(), variable_bytes),
+            updated_in_place: lowered.updated_in_place,
+            constant_bytes: constants.iter().map(AlignedBuf::len).sum(),
+            threads: options.threads.max(1),
+        };
+        let names = lowered.instrs.iter().map(|i| name(i.node)).collect();
+        let instrs = lowered.instrs.into_iter().map(|i| i.kernel).collect();
+        let program = Program::new(instrs, specs).map_err(|e| ExecError::Invalid(e.to_string()))?;
+        Ok(Plan {
+            program,
+            pool: Pool::new(options.threads),
+            arena: AlignedBuf::new(arena.bytes),
+            inputs: inputs.to_vec(),
+            variables: lowered.variables,
+            constants,
+            outputs,
+            names,
+            report,
+            state: 0,
+            places: Vec::new(),
+            bound: Vec::new(),
+        })
+    }
+
+    /// Bytes of the arena that a graph would get: what passes ask. 0 if it has errors.
+    pub fn peak_bytes(g: &Graph) -> u64 {
+        if g.check().is_err() {
+            return 0;
+        }
+        let mut lowered = Lowered::new(g);
+        let outputs = lowered.finish(g);
+        Arena::new(&lowered, &outputs).bytes as u64
+    }
+
+    /// The numbers of the plan.
+    pub fn report(&self) -> &PlanReport {
+        &self.report
+    }
+
+    /// The inputs, in the order in which they are fed.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Runs the plan: reads the state and the feeds (in the order of the inputs), writes outputs
+    /// and assigned variables. After the first run on a state it allocates nothing, but for
+    /// packing inside of the matrix library and for interpreted operators.
+    ///
+    /// # Errors
+    /// [`ExecError`] for wrong feeds or a foreign state, and for an index out of range; the state
+    /// is then as it was.
+    pub fn run<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor>,
+    ) -> Result<Outputs<'_>, ExecError> {
+        if self.state != state.id || self.places.len() != state.entries.len() {
+            self.locate(state)?;
+        }
+        let mut bound = recycle(std::mem::take(&mut self.bound));
+        bound.push(Bound::write(&mut self.arena));
+        let fed = feed(&self.inputs, feeds, &mut bound);
+        let result = fed.and_then(|()| {
+            let first_variable = bound.len();
+            bound.extend(self.variables.iter().map(|_| Bound::read_bytes(&[])));
+            bound.extend(self.constants.iter().map(|c| Bound::read_bytes(c.bytes())));
+            for (entry, place) in state.entries.iter_mut().zip(&self.places) {
+                if let Some(place) = place {
+                    bound[first_variable + place] = Bound::write(&mut entry.value);
+                }
+            }
+            run(&self.program, &mut bound, &self.pool).map_err(|error| match error {
+                RunError::Index { instr, index, len } => {
+                    ExecError::Index { op: self.names[instr].clone(), index, len }
+                }
+                RunError::Host { instr, message } => {
+                    ExecError::Fallback { op: self.names[instr].clone(), message }
+                }
+                other => ExecError::Invalid(other.to_string()),
+            })
+        });
+        self.bound = recycle(bound);
+        result?;
+        Ok(self.outputs())
+    }
+
+    /// The outputs of the last run; zeros before the first.
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs(Source::Arena(&self.outputs, &self.arena))
+    }
+
+    /// Finds the plan's variables in a state.
+    fn locate(&mut self, state: &mut State) -> Result<(), ExecError> {
+        let places: Vec<usize> =
+            self.variables.iter().map(|v| state.place(v)).collect::<Result<_, _>>()?;
+        self.places = vec![None; state.entries.len()];
+        for (variable, &at) in places.iter().enumerate() {
+            self.places[at] = Some(variable);
+        }
+        self.state = state.id;
+        Ok(())
+    }
+}
+
+/// An empty list in the memory of `list`: the standard library collects in place where elements
+/// are laid out alike, so nothing is allocated.
+fn recycle<'a>(mut list: Vec<Bound<'_>>) -> Vec<Bound<'a>> {
+    list.clear();
+    list.into_iter().map(|_| Bound::read_bytes(&[])).collect()
+}
+
+fn feed<'a, 'f: 'a>(
+    inputs: &[Input],
+    feeds: impl IntoIterator<Item = &'f Tensor>,
+    bound: &mut Vec<Bound<'a>>,
+) -> Result<(), ExecError> {
+    let mut feeds = feeds.into_iter();
+    for (at, input) in inputs.iter().enumerate() {
+        let Some(feed) = feeds.next() else { return Err(count(inputs, at)) };
+        if feed.ty() != input.ty() {
+            let (name, expected) = (input.name().to_string(), input.ty().clone());
+            return Err(ExecError::FeedType { name, expected, got: feed.ty().clone() });
+        }
+        bound.push(for_dtype!(feed.dtype(), T => Bound::read(feed.as_slice::<T>()?)));
+    }
+    match feeds.count() {
+        0 => Ok(()),
+        more => Err(count(inputs, inputs.len() + more)),
+    }
+}
+
+pub(crate) fn count(inputs: &[Input], got: usize) -> ExecError {
+    let names: Vec<&str> = inputs.iter().map(Input::name).collect();
+    ExecError::FeedCount { expected: inputs.len(), names: names.join(", "), got }
+}
+
