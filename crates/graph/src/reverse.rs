@@ -66,7 +66,7 @@ impl<O: Operator> Graph<O> {
         }
         let mut cuts: Vec<(usize, usize)> = Vec::new();
         for i in (0..end).rev() {
-            let Some(dy) = cotangents[i].filter(|_| needed[i]) else { continue };
+            let Some(dy) = cotangents[i] else { continue };
             let y = id(i);
             let node = self.node(y);
             let need: SmallVec<[bool; 4]> = node.inputs.iter().map(|x| needed[x.index()]).collect();

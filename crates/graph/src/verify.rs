@@ -119,7 +119,7 @@ impl<O: Operator> Graph<O> {
 mod tests {
     use std::sync::Arc;
 
-    use petgraph::graph::{EdgeIndex, NodeIndex};
+    use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
     use pleach_tensor::{DType, F32, F64};
 
     use super::VerifyError;
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn edges_that_do_not_mirror_the_operands_are_found() {
-        let broken: [fn(&mut petgraph::graph::DiGraph<Arc<Node<Toy>>, Slot>); 4] = [
+        type Dag = DiGraph<Arc<Node<Toy>>, Slot>;
+        let broken: [fn(&mut Dag); 4] = [
             |dag| _ = dag.remove_edge(EdgeIndex::new(0)),
             |dag| _ = dag.add_edge(NodeIndex::new(0), NodeIndex::new(2), Slot(2)),
             |dag| dag[EdgeIndex::new(0)] = Slot(1),

@@ -13,7 +13,7 @@ use toy::{Graph, Toy, add, cube, f64x3, full, mul, x};
 type Captured = (Arc<Body<Toy>>, Vec<NodeId>);
 
 fn body(g: &Graph, record: impl FnOnce(NodeId) -> NodeId) -> Captured {
-    g.frame(&[f64x3()], |p| vec![record(p[0])]).unwrap()
+    g.frame(&[f64x3()], |p| vec![record(p[0])]).expect("a good body")
 }
 
 /// `p·a + p³`, with dead nodes around it.

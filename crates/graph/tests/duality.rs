@@ -21,8 +21,8 @@ fn feeds() -> impl Strategy<Value = Feeds<'static>> {
 /// `⟨vjp(w), v⟩` and `⟨w, jvp(v)⟩` of `y`, and the sum of the absolute terms.
 fn both(g: &Graph, ids: [NodeId; 2], y: NodeId, feeds: &Feeds<'_>) -> (f64, f64, f64) {
     let (vx, vy, w) = (x(g, "vx"), x(g, "vy"), x(g, "w"));
-    let pulled = g.reverse(&[(y, w)], &ids).unwrap();
-    let pushed = g.jvp(&[y], &[(ids[0], vx), (ids[1], vy)]).unwrap()[0];
+    let pulled = g.reverse(&[(y, w)], &ids).expect("differentiable");
+    let pushed = g.jvp(&[y], &[(ids[0], vx), (ids[1], vy)]).expect("differentiable")[0];
     let values = values(g, feeds);
     let mut left = 0.0;
     let mut scale = 0.0;

@@ -10,7 +10,7 @@ use pleach_tensor::{F32, I64, Type};
 use toy::{Graph, Toy, add, cube, f64x3, full, mul, source, x};
 
 fn wide(g: &Graph) -> NodeId {
-    source(g, "wide", &Type::new(F32, [4]).unwrap())
+    source(g, "wide", &Type::new(F32, [4]).expect("a small type"))
 }
 
 #[test]

@@ -9,11 +9,11 @@ use toy::eval::{assert_close, body_values};
 use toy::{Graph, Toy, add, cube, f64x3, full, mul, x};
 
 fn body(g: &Graph, record: impl FnOnce(NodeId) -> Vec<NodeId>) -> (Arc<Body<Toy>>, Vec<NodeId>) {
-    g.frame(&[f64x3()], |p| record(p[0])).unwrap()
+    g.frame(&[f64x3()], |p| record(p[0])).expect("a good body")
 }
 
 fn grad(g: &Graph, y: NodeId, wrt: NodeId) -> NodeId {
-    g.reverse(&[(y, full(g, 1.0))], &[wrt]).unwrap()[0].value().expect("reached")
+    g.reverse(&[(y, full(g, 1.0))], &[wrt]).expect("differentiable")[0].value().expect("reached")
 }
 
 #[test]

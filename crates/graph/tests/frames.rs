@@ -12,7 +12,7 @@ use toy::{Graph, Toy, add, cube, f64x3, full, mul, source, x};
 
 /// A body of one parameter of type `f64[3]`.
 fn body(g: &Graph, record: impl FnOnce(NodeId) -> Vec<NodeId>) -> (Arc<Body<Toy>>, Vec<NodeId>) {
-    g.frame(&[f64x3()], |p| record(p[0])).unwrap()
+    g.frame(&[f64x3()], |p| record(p[0])).expect("a good body")
 }
 
 #[test]

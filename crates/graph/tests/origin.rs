@@ -10,7 +10,7 @@ fn lines(g: &Graph, id: NodeId) -> Vec<u32> {
 }
 
 fn layer(g: &Graph, id: NodeId) -> Option<String> {
-    g.origin(id).first().unwrap().scope().map(Into::into)
+    g.origin(id).first().expect("it has a place").scope().map(Into::into)
 }
 
 /// Library code that is not transparent to the caller's line.

@@ -4,7 +4,7 @@ mod toy;
 
 use pleach_graph::{NodeId, TypeError};
 use pleach_tensor::{F32, I64, Type};
-use toy::{Graph, Quirk, Toy, add, cube, f64x3, full, mul, source, x};
+use toy::{Dull, Graph, Quirk, Toy, add, cube, f64x3, full, mul, source, x};
 
 #[test]
 fn equal_nodes_are_one() {
@@ -103,6 +103,27 @@ fn raw_graphs_share_sources() {
     assert_eq!(x(&g, "a"), a);
     assert_eq!(g.len(), 1);
     assert_ne!(full(&g, 1.0), full(&g, 1.0), "a constant is no source");
+}
+
+#[test]
+fn operators_of_one_hash_are_not_one() {
+    let g = Graph::new();
+    let a = x(&g, "a");
+    let dull = |n: u32| g.push(Toy::Odd(Quirk::Dull(Dull(n))), &[a]);
+    let ids: Vec<NodeId> = (0..50).map(dull).collect();
+    assert_eq!(g.len(), 51);
+    assert!((0..50).map(dull).eq(ids));
+}
+
+#[test]
+fn of_equal_nodes_the_first_is_shared() {
+    let nodes = 500;
+    let text: String = (1..nodes).map(|i| format!("%{i} = cube %{}\n", (i - 1) / 5)).collect();
+    let g = Graph::parse(&format!("%0 = in(\"a\") : f64[3]\n{text}"), &Vec::new()).unwrap();
+    for i in 0..nodes / 5 {
+        assert_eq!(cube(&g, NodeId::new(i)), NodeId::new(5 * i + 1));
+    }
+    assert_eq!(g.len(), nodes);
 }
 
 #[test]

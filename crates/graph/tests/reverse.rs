@@ -12,7 +12,7 @@ fn feeds() -> Feeds<'static> {
 
 /// The gradient of the sum of `y`.
 fn grad(g: &Graph, y: NodeId, wrt: NodeId) -> NodeId {
-    g.reverse(&[(y, full(g, 1.0))], &[wrt]).unwrap()[0].value().expect("reached")
+    g.reverse(&[(y, full(g, 1.0))], &[wrt]).expect("differentiable")[0].value().expect("reached")
 }
 
 #[test]

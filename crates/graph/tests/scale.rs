@@ -9,8 +9,8 @@ const MILLION: usize = 1_000_000;
 
 /// Runs on a thread with a stack of 2 MiB, whatever the test runner's stack is.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(f).unwrap();
-    thread.join().unwrap();
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(f).expect("a thread");
+    thread.join().expect("no panic");
 }
 
 /// `a + b + b + …`

@@ -12,7 +12,7 @@ fn parse(text: &str) -> Graph {
 }
 
 fn fail(text: &str) -> String {
-    Graph::parse(text, &Vec::new()).map(|g| g.to_string()).unwrap_err().to_string()
+    Graph::parse(text, &Vec::new()).map(|g| g.to_string()).expect_err("broken").to_string()
 }
 
 #[test]

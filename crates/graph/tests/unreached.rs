@@ -13,7 +13,7 @@ fn cast(g: &Graph, x: NodeId, to: DType) -> NodeId {
 }
 
 fn gradient(g: &Graph, y: NodeId, wrt: NodeId) -> Gradient {
-    g.reverse(&[(y, full(g, 1.0))], &[wrt]).unwrap()[0]
+    g.reverse(&[(y, full(g, 1.0))], &[wrt]).expect("differentiable")[0]
 }
 
 fn cut_by(id: NodeId) -> Gradient {

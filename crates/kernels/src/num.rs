@@ -64,6 +64,10 @@ pub(crate) trait Float: Num {
     fn tanh(self) -> Self;
     fn sqrt(self) -> Self;
     fn erf(self) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+    fn sigmoid(self) -> Self;
+    fn softplus(self) -> Self;
     fn floor(self) -> Self;
 }
 
@@ -164,6 +168,22 @@ impl Float for f32 {
     fn erf(self) -> f32 {
         math::erf(self)
     }
+    fn sin(self) -> f32 {
+        f64::sin(f64::from(self)) as f32
+    }
+    fn cos(self) -> f32 {
+        f64::cos(f64::from(self)) as f32
+    }
+    #[inline(always)]
+    fn sigmoid(self) -> f32 {
+        // exp of a number that is not positive: no overflow, no lost digits on either side.
+        let e = Float::exp(-f32::abs(self));
+        (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    }
+    #[inline(always)]
+    fn softplus(self) -> f32 {
+        f32::max(self, 0.0) + Float::ln_1p(Float::exp(-f32::abs(self)))
+    }
     #[inline(always)]
     fn floor(self) -> f32 {
         f32::floor(self)
@@ -189,6 +209,22 @@ impl Float for f64 {
     }
     fn erf(self) -> f64 {
         libm::erf(self)
+    }
+    fn sin(self) -> f64 {
+        f64::sin(self)
+    }
+    fn cos(self) -> f64 {
+        f64::cos(self)
+    }
+    #[inline(always)]
+    fn sigmoid(self) -> f64 {
+        // exp of a number that is not positive: no overflow, no lost digits on either side.
+        let e = Float::exp(-f64::abs(self));
+        (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    }
+    #[inline(always)]
+    fn softplus(self) -> f64 {
+        f64::max(self, 0.0) + Float::ln_1p(Float::exp(-f64::abs(self)))
     }
     #[inline(always)]
     fn floor(self) -> f64 {

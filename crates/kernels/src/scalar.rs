@@ -95,6 +95,14 @@ pub enum ScalarOp {
     Sqrt,
     /// Error function.
     Erf,
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// `1 / (1 + exp(-x))`, without overflow.
+    Sigmoid,
+    /// `ln(1 + exp(x))`, without overflow.
+    Softplus,
     /// Largest integer not above.
     Floor,
     /// Logical not (bool).
@@ -135,8 +143,8 @@ impl ScalarOp {
         use ScalarOp::*;
         match self {
             Const(_) => 0,
-            Copy | Neg | Abs | Sign | Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Floor | Not
-            | Cast(_) => 1,
+            Copy | Neg | Abs | Sign | Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Sin | Cos | Sigmoid
+            | Softplus | Floor | Not | Cast(_) => 1,
             Add | Sub | Mul | Div | Max | Min | Equal | Less | LessEqual | And | Or => 2,
             Select => 3,
         }
@@ -160,7 +168,9 @@ impl ScalarOp {
         match self {
             Copy | Cast(_) | Select | Equal => true,
             Const(value) => value.dtype() == dtype,
-            Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Floor => dtype.is_float(),
+            Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Sin | Cos | Sigmoid | Softplus | Floor => {
+                dtype.is_float()
+            }
             Not | And | Or => dtype == DType::Bool,
             Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min | Less | LessEqual => {
                 dtype != DType::Bool
@@ -173,7 +183,8 @@ impl ScalarOp {
         use ScalarOp::*;
         match self {
             Exp | Ln => 6,
-            Ln1p | Tanh | Erf => 12,
+            Ln1p | Tanh | Erf | Sigmoid => 12,
+            Sin | Cos | Softplus => 20,
             Div | Sqrt => 3,
             _ => 1,
         }

@@ -141,6 +141,10 @@ ops1! {
     Tanh: Float, |a| a.tanh();
     Sqrt: Float, |a| a.sqrt();
     Erf: Float, |a| a.erf();
+    Sin: Float, |a| a.sin();
+    Cos: Float, |a| a.cos();
+    Sigmoid: Float, |a| a.sigmoid();
+    Softplus: Float, |a| a.softplus();
     Floor: Float, |a| a.floor();
 }
 
@@ -214,6 +218,10 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ScalarOp::Tanh => float!(Tanh),
         ScalarOp::Sqrt => float!(Sqrt),
         ScalarOp::Erf => float!(Erf),
+        ScalarOp::Sin => float!(Sin),
+        ScalarOp::Cos => float!(Cos),
+        ScalarOp::Sigmoid => float!(Sigmoid),
+        ScalarOp::Softplus => float!(Softplus),
         ScalarOp::Floor => float!(Floor),
         ScalarOp::Not => bool_only(pick::<Tile1<Bool, Not>>()),
         ScalarOp::And => bool_only(pick::<Tile2<Bool, Logic<true>>>()),
@@ -260,6 +268,6 @@ mod tests {
                 }
             )*};
         }
-        agree! { Tile1 Exp Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Floor Tile2 Max Tile2 Div }
+        agree! { Tile1 Exp Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Sigmoid Tile1 Softplus Tile1 Floor Tile2 Max Tile2 Div }
     }
 }

@@ -3,5 +3,6 @@
 
 mod activation;
 mod loss;
+mod shape;
 mod softmax;
 mod statistics;

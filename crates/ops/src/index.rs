@@ -2,6 +2,8 @@
 
 pub mod gather;
 pub mod scatter_add;
+pub mod take;
+pub mod take_add;
 
 use pleach_tensor::Tensor;
 

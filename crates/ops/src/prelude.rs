@@ -20,7 +20,7 @@ pub mod rules {
     pub use crate::reference::{binary, compare, map, movement, reduce, unary};
     pub use crate::{
         Axis, AxisRelations, Cost, Dims, EvalError, Full, Gather, Grad, Graph, Op, Operand,
-        Primitive, Real, Sample, ScatterAdd, Tangent, Var, Variadic,
+        Primitive, Real, Sample, ScatterAdd, Take, TakeAdd, Tangent, Var, Variadic,
     };
 
     use pleach_graph::Node;

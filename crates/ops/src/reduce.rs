@@ -2,6 +2,7 @@
 
 pub mod argmax;
 pub mod max;
+pub mod min;
 pub mod sum;
 
 use pleach_graph::TypeError;

@@ -6,6 +6,7 @@ pub mod random;
 
 use std::cell::Cell;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use pleach_graph::{Body, Grad, NodeId, Operator, Simpler, Traits, TypeError};
@@ -54,6 +55,16 @@ pub enum Quirk {
     Chain(u8),
     /// Its identity records an ill-typed node.
     Stumble,
+    /// All of them have one hash.
+    Dull(Dull),
+}
+
+/// A number that hashes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dull(pub u32);
+
+impl Hash for Dull {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 thread_local! {
@@ -63,7 +74,7 @@ thread_local! {
 
 /// `f64[3]`, the type of most values in these tests.
 pub fn f64x3() -> Type {
-    Type::new(F64, [3]).unwrap()
+    Type::new(F64, [3]).expect("a small type")
 }
 
 /// A source of type `ty`.
