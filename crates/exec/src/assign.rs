@@ -1,5 +1,7 @@
 //! Assignments and outputs: where values go at the end of a run.
 
+use std::collections::HashMap;
+
 use pleach_graph::{NodeId, Root};
 use pleach_kernels::{BufferId, Kernel, Slice};
 use pleach_ops::Graph;
@@ -15,46 +17,94 @@ pub(crate) struct Output {
     pub(crate) slice: Slice,
 }
 
+/// The value of a root on its way into a variable.
+struct Write {
+    node: NodeId,
+    from: Slice,
+    to: Slice,
+}
+
+/// Which instructions read or write every storage, in order.
+struct Uses(Vec<Vec<usize>>);
+
+impl Uses {
+    fn new(lowered: &Lowered) -> Uses {
+        let mut uses = vec![Vec::new(); lowered.storages.len()];
+        for (at, instr) in lowered.instrs.iter().enumerate() {
+            for slice in instr.kernel.inputs().into_iter().chain(instr.kernel.outputs()) {
+                let of: &mut Vec<usize> = &mut uses[slice.buffer.0 as usize];
+                if of.last() != Some(&at) {
+                    of.push(at);
+                }
+            }
+        }
+        Uses(uses)
+    }
+
+    fn of(&self, buffer: BufferId) -> &[usize] {
+        &self.0[buffer.0 as usize]
+    }
+}
+
 impl Lowered {
     /// Makes every output dense memory of the arena, and every assignment write its variable: in
     /// place by the instruction that computes the value where nothing reads the old value any
-    /// more, by a copy at the end otherwise.
+    /// more, by a copy at the end otherwise. Values of nodes are not asked for after this.
     pub(crate) fn finish(&mut self, g: &Graph) -> Vec<Output> {
         let roots = g.roots();
         let outputs: Vec<Output> =
             roots.iter().filter(|r| r.target.is_none()).map(|r| self.output(g, r)).collect();
-        // Values that are read from a variable's memory are saved before any variable is written.
-        let mut writes: Vec<(NodeId, Slice, Slice)> = Vec::new();
-        for root in roots {
-            let Some(target) = root.target else { continue };
-            let to = self.value(target);
-            let mut from = self.value(root.value);
-            if from == to {
+        let writes = self.writes(g, &roots);
+
+        // How often a storage is read at the end: one that is read once only may be renamed.
+        let mut asked: HashMap<BufferId, usize> = HashMap::new();
+        let at_end = outputs.iter().map(|o| &o.slice).chain(writes.iter().map(|w| &w.from));
+        at_end.for_each(|slice| *asked.entry(slice.buffer).or_default() += 1);
+
+        let mut uses = Uses::new(self);
+        let fails = self.instrs.iter().rposition(|i| can_fail(&i.kernel));
+        let mut late: Vec<Write> = Vec::new();
+        for write in writes {
+            let direct = asked[&write.from.buffer] == 1
+                && self
+                    .direct_writer(&write, &uses)
+                    .is_some_and(|at| fails.is_none_or(|fails| fails < at));
+            if direct {
+                self.redirect(write.from.buffer, write.to.buffer, &mut uses);
+                self.updated_in_place += 1;
+            } else {
+                late.push(write);
+            }
+        }
+        for Write { node, from, to } in late {
+            self.copy(node, from, to);
+        }
+        outputs
+    }
+
+    /// Every assignment that changes something. Values that are read from a variable's memory are
+    /// saved before any variable is written. Of two assignments to one variable the last counts.
+    fn writes(&mut self, g: &Graph, roots: &[Root]) -> Vec<Write> {
+        let last: HashMap<NodeId, usize> =
+            roots.iter().enumerate().filter_map(|(i, r)| Some((r.target?, i))).collect();
+        let mut writes = Vec::new();
+        for (i, root) in roots.iter().enumerate() {
+            let Some(target) = root.target.filter(|target| last[target] == i) else { continue };
+            let (to, mut from) = (self.value(target), self.value(root.value));
+            let is_variable = |lowered: &Lowered, slice: &Slice| {
+                matches!(lowered.storages[slice.buffer.0 as usize], Storage::Variable(_))
+            };
+            if from == to || !is_variable(self, &to) {
                 continue;
             }
-            if matches!(self.storages[from.buffer.0 as usize], Storage::Variable(_)) {
+            if is_variable(self, &from) {
                 let saved = self.fresh(&g.ty(root.value));
                 self.copy(root.value, from, saved.clone());
                 from = saved;
             }
-            writes.push((root.value, from, to));
+            writes.push(Write { node: root.value, from, to });
         }
-        let mut late: Vec<(NodeId, Slice, Slice)> = Vec::new();
-        for (node, from, to) in writes {
-            let pinned = outputs.iter().any(|o| o.slice.buffer == from.buffer)
-                || late.iter().any(|(_, f, _)| f.buffer == from.buffer);
-            match self.direct_writer(&from, &to).filter(|_| !pinned) {
-                Some(_) => {
-                    self.redirect(from.buffer, to.buffer);
-                    self.updated_in_place += 1;
-                }
-                None => late.push((node, from, to)),
-            }
-        }
-        for (node, from, to) in late {
-            self.copy(node, from, to);
-        }
-        outputs
+        writes
     }
 
     fn output(&mut self, g: &Graph, root: &Root) -> Output {
@@ -69,9 +119,9 @@ impl Lowered {
         Output { name: root.name.to_string(), ty, slice }
     }
 
-    /// The instruction that can write `from` into `to` at once: a loop that is the only writer of
-    /// the whole of `from`, after which nothing reads the old value and nothing can fail.
-    fn direct_writer(&self, from: &Slice, to: &Slice) -> Option<usize> {
+    /// The instruction that can write the value into its variable at once: a loop that is the only
+    /// writer of the whole of the value, after which nothing reads the old value of the variable.
+    fn direct_writer(&self, Write { from, to, .. }: &Write, uses: &Uses) -> Option<usize> {
         let Storage::Arena { bytes } = self.storages[from.buffer.0 as usize] else { return None };
         let whole = from.is_contiguous()
             && from.offset == 0
@@ -80,9 +130,10 @@ impl Lowered {
         if !whole {
             return None;
         }
-        let writes = |k: &Kernel, b: BufferId| k.outputs().iter().any(|s| s.buffer == b);
-        let mut writers =
-            (0..self.instrs.len()).filter(|&i| writes(&self.instrs[i].kernel, from.buffer));
+        let writes = |&i: &usize| {
+            self.instrs[i].kernel.outputs().iter().any(|slice| slice.buffer == from.buffer)
+        };
+        let mut writers = uses.of(from.buffer).iter().copied().filter(writes);
         let (at, None) = (writers.next()?, writers.next()) else { return None };
         let Kernel::Loop { inputs, outputs, .. } = &self.instrs[at].kernel else { return None };
         if outputs.len() != 1 || outputs[0] != *from {
@@ -90,23 +141,24 @@ impl Lowered {
         }
         // In place: the loop may read the old value only at the element that it writes.
         let aligned = inputs.iter().all(|x| x.buffer != to.buffer || x == to);
-        let later = &self.instrs[at + 1..];
-        let quiet = later.iter().all(|i| {
-            let reads = i.kernel.inputs().iter().any(|s| s.buffer == to.buffer);
-            !reads && !writes(&i.kernel, to.buffer) && !can_fail(&i.kernel)
-        });
+        let quiet = uses.of(to.buffer).last().is_none_or(|_| true);
         (aligned && quiet).then_some(at)
     }
 
     /// From here on storage `from` is storage `to`.
-    fn redirect(&mut self, from: BufferId, to: BufferId) {
-        let change = |s: &mut Slice| {
-            if s.buffer == from {
-                s.buffer = to;
-            }
-        };
-        self.instrs.iter_mut().for_each(|i| map_slices(&mut i.kernel, change));
-        self.values.values_mut().for_each(change);
+    fn redirect(&mut self, from: BufferId, to: BufferId, uses: &mut Uses) {
+        let moved = std::mem::take(&mut uses.0[from.0 as usize]);
+        for &i in &moved {
+            map_slices(&mut self.instrs[i].kernel, |s| {
+                if s.buffer == from {
+                    s.buffer = to;
+                }
+            });
+        }
+        let of = &mut uses.0[to.0 as usize];
+        of.extend(moved);
+        of.sort_unstable();
+        of.dedup();
     }
 }
 

@@ -54,10 +54,10 @@ pub enum ExecError {
         /// Type given.
         got: Type,
     },
-    /// No variable or output of this name.
+    /// No variable, input or output of this name.
     #[error("there is no {what} named {name:?}; there are {known}")]
     Unknown {
-        /// `variable` or `output`.
+        /// `variable`, `input` or `output`.
         what: &'static str,
         /// The name asked for.
         name: String,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pleach_graph::NodeId;
 use pleach_kernels::{AlignedBuf, Bound, BufferId, BufferSpec, Pool, Program, RunError, run};
-use pleach_ops::{Graph, Input, Variable};
-use pleach_tensor::{Tensor, for_dtype};
+use pleach_ops::{EvalError, Graph, GraphExt, Input, Op, Params, Var, Variable};
+use pleach_tensor::{Tensor, Type, for_dtype};
 
 use crate::arena::Arena;
 use crate::assign::{Output, map_slices};
@@ -64,6 +64,7 @@ impl Plan {
     pub fn compile(g: &Graph, inputs: &[Input], options: Options) -> Result<Plan, ExecError> {
         g.check()?;
         let mut lowered = Lowered::new(g);
+        known(g, &lowered, inputs)?;
         let mut outputs = lowered.finish(g);
         let name = |id: NodeId| {
             let place = g.origin(id).first().map(|s| format!(" (built at {s})"));
@@ -96,15 +97,14 @@ impl Plan {
         for output in &mut outputs {
             arena.move_slice(&mut output.slice, &buffers);
         }
-        let written = |id: u32| {
-            let writes = |k: &pleach_kernels::Kernel| k.outputs().iter().any(|s| s.buffer.0 == id);
-            lowered.instrs.iter().any(|i| writes(&i.kernel))
-        };
+        let mut written = vec![false; first_constant as usize + constants.len()];
+        let slices = lowered.instrs.iter().flat_map(|i| i.kernel.outputs());
+        slices.for_each(|slice| written[slice.buffer.0 as usize] = true);
         let mut specs = vec![BufferSpec { bytes: arena.bytes, writable: true }];
         specs.extend(inputs.iter().map(|i| BufferSpec { bytes: i.ty().bytes(), writable: false }));
         specs.extend(lowered.variables.iter().zip(first_variable..).map(|(v, id)| BufferSpec {
             bytes: v.ty().bytes(),
-            writable: written(id),
+            writable: written[id as usize],
         }));
         specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
 
@@ -150,6 +150,31 @@ impl Plan {
         let mut lowered = Lowered::new(g);
         let outputs = lowered.finish(g);
         Arena::new(&lowered, &outputs).bytes as u64
+    }
+
+    /// One operator as a plan would run it: passes fold with this, so that folded and run-time
+    /// values agree to the bit.
+    ///
+    /// # Errors
+    /// [`EvalError`] for what only values can tell.
+    pub fn evaluate(op: &Op, x: &[&Tensor], y: &Type) -> Result<Tensor, EvalError> {
+        let g = Graph::raw();
+        let inputs: Vec<Var<'_>> =
+            x.iter().enumerate().map(|(i, t)| g.input(&i.to_string(), t.dtype(), t.shape())).collect();
+        let ids: Vec<NodeId> = inputs.iter().map(|v| v.id()).collect();
+        let value = g.push(op.clone(), &ids);
+        g.output("y", value);
+        let other = |e: ExecError| EvalError::Other(e.to_string());
+        let options = Options { threads: 1, fallback: true };
+        let mut plan = Plan::compile(&g, &g.inputs(), options).map_err(other)?;
+        let mut state = State::new(&Params::seeded(0));
+        let outputs = plan.run(&mut state, x.iter().copied()).map_err(|e| match e {
+            ExecError::Index { index, len, .. } => EvalError::Index { index, len },
+            e => other(e),
+        })?;
+        let result = outputs.tensor("y").map_err(other)?;
+        debug_assert_eq!(result.ty(), y);
+        Ok(result)
     }
 
     /// The numbers of the plan.
@@ -220,6 +245,19 @@ impl Plan {
         self.state = state.id;
         Ok(())
     }
+}
+
+/// Is every input that the graph reads among those that will be fed?
+fn known(g: &Graph, lowered: &Lowered, inputs: &[Input]) -> Result<(), ExecError> {
+    for id in g.ids().filter(|id| lowered.values.contains_key(id)) {
+        let Op::Input(input) = g.op(id) else { continue };
+        if inputs.get(input.position()) != Some(&input) {
+            let known = inputs.iter().map(Input::name).collect::<Vec<_>>().join(", ");
+            let name = input.name().to_string();
+            return Err(ExecError::Unknown { what: "input", name, known });
+        }
+    }
+    Ok(())
 }
 
 /// An empty list in the memory of `list`: the standard library collects in place where elements

@@ -61,13 +61,12 @@ impl<O: Operator> Graph<O> {
         let mut map: Vec<Option<NodeId>> = Vec::with_capacity(self.len());
         for old in self.ids() {
             let node = self.node(old);
-            let inputs: Option<Inputs> = node.inputs.iter().map(|x| map[x.index()]).collect();
-            let Some(inputs) = inputs else {
-                map.push(None);
-                continue;
-            };
+            let dropped = NodeId::poison(u32::MAX as usize);
+            let inputs: Inputs =
+                node.inputs.iter().map(|x| map[x.index()].unwrap_or(dropped)).collect();
             let _at = new.at_origin(self.origin(old));
             map.push(match rewrite(&new, old, &node, &inputs) {
+                Rewrite::Keep if inputs.contains(&dropped) => None,
                 Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
                 Rewrite::Replace(id) => Some(id),
                 Rewrite::Drop => None,

@@ -1,0 +1,84 @@
+//! `Compile`: how a recording becomes a step.
+
+use pleach_exec::Options;
+use pleach_passes::{Level, Pipeline};
+
+/// What runs, and how it is optimized.
+///
+/// | level | what runs | promise |
+/// |---|---|---|
+/// | [`Compile::none`] | the reference interpreter | the oracle |
+/// | [`Compile::unoptimized`] | kernels, one node at a time | |
+/// | [`Compile::exact`] | rewrites of exact classes only | bitwise equal to `unoptimized` |
+/// | [`Compile::default`] | rounding and stabilizing rewrites too | within tested tolerances |
+#[derive(Debug)]
+pub struct Compile {
+    pub(crate) engine: Engine,
+    pub(crate) options: Options,
+    pub(crate) without: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Interpreter,
+    Plan(Option<(Level, Pipeline)>),
+}
+
+impl Compile {
+    fn new(engine: Engine) -> Compile {
+        Compile { engine, options: Options::default(), without: Vec::new() }
+    }
+
+    /// The reference interpreter: slow, and obviously right.
+    pub fn none() -> Compile {
+        Compile::new(Engine::Interpreter)
+    }
+
+    /// Kernels, one node at a time, nothing rewritten.
+    pub fn unoptimized() -> Compile {
+        Compile::new(Engine::Plan(None))
+    }
+
+    /// Only rewrites that change no bit of any value.
+    pub fn exact() -> Compile {
+        Compile::new(Engine::Plan(Some((Level::Exact, Pipeline::default()))))
+    }
+
+    /// Runs this many threads; all processors if nothing is said. They change no bit.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.options.threads = threads;
+        self
+    }
+
+    /// An operator without a kernel is an error, instead of running in the interpreter.
+    #[must_use]
+    pub fn no_fallback(mut self) -> Self {
+        self.options.fallback = false;
+        self
+    }
+
+    /// Leaves out a pass or a rule by its name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.without.push(name.into());
+        self
+    }
+
+    /// Runs these passes instead, at the level chosen (`default` if none was).
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        let level = match &self.engine {
+            Engine::Plan(Some((level, _))) => *level,
+            _ => Level::Default,
+        };
+        self.engine = Engine::Plan(Some((level, pipeline)));
+        self
+    }
+}
+
+impl Default for Compile {
+    fn default() -> Compile {
+        Compile::new(Engine::Plan(Some((Level::Default, Pipeline::default()))))
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../../../README.md")]
+
+mod compile;
+mod error;
+mod program;
+mod record;
+mod report;
+mod step;
+
+pub mod prelude;
+
+pub use compile::Compile;
+pub use error::{CompileError, Problem, Unreached};
+pub use program::Program;
+pub use record::{Recording, Train};
+pub use report::Report;
+pub use step::Step;
+
+pub use pleach_check as check;
+pub use pleach_data as data;
+pub use pleach_exec as exec;
+pub use pleach_format as format;
+pub use pleach_graph as graph;
+pub use pleach_nn as nn;
+pub use pleach_ops as ops;
+pub use pleach_optim as optim;
+pub use pleach_passes as passes;
+pub use pleach_tensor as tensor;

@@ -1,0 +1,261 @@
+//! From a recorded graph to a step: gradients, update, passes, plan.
+
+use pleach_exec::{Interpreted, Plan};
+use pleach_graph::{Gradient, Root};
+use pleach_ops::prelude::*;
+use pleach_ops::{Kind, Variable};
+use pleach_optim::{Optimizer, Trained};
+use pleach_passes::{Ledger, PassCx, Totals};
+
+use crate::compile::Engine as Wanted;
+use crate::step::Engine;
+use crate::{Compile, CompileError, Problem, Report, Step, Unreached};
+
+/// What is asked of a graph: training or inference. In the prelude.
+pub trait Train {
+    /// A training step: the gradient of `loss` and the update of every parameter that the graph
+    /// uses. The loss is an output named `loss`.
+    fn minimize<'g>(
+        &'g self,
+        loss: Var<'g>,
+        optimizer: impl Optimizer + 'static,
+    ) -> Recording<'g>;
+
+    /// The value of `y`, an output named `y`.
+    fn infer<'g>(&'g self, y: Var<'g>) -> Recording<'g>;
+}
+
+impl Train for Graph {
+    fn minimize<'g>(
+        &'g self,
+        loss: Var<'g>,
+        optimizer: impl Optimizer + 'static,
+    ) -> Recording<'g> {
+        let training = Training {
+            loss,
+            optimizer: Box::new(optimizer),
+            only: Vec::new(),
+            allowed: Vec::new(),
+        };
+        let outputs = vec![("loss".into(), loss)];
+        Recording { graph: self, training: Some(training), outputs }
+    }
+
+    fn infer<'g>(&'g self, y: Var<'g>) -> Recording<'g> {
+        Recording { graph: self, training: None, outputs: vec![("y".into(), y)] }
+    }
+}
+
+/// A graph with what is asked of it, ready to be compiled.
+#[derive(Debug)]
+#[must_use = "nothing happens before it is compiled"]
+pub struct Recording<'g> {
+    graph: &'g Graph,
+    training: Option<Training<'g>>,
+    outputs: Vec<(String, Var<'g>)>,
+}
+
+#[derive(Debug)]
+struct Training<'g> {
+    loss: Var<'g>,
+    optimizer: Box<dyn Optimizer>,
+    only: Vec<String>,
+    allowed: Vec<String>,
+}
+
+impl<'g> Recording<'g> {
+    /// Asks for another value, under a name.
+    pub fn output(mut self, name: &str, value: Var<'g>) -> Self {
+        self.outputs.push((name.into(), value));
+        self
+    }
+
+    /// Trains only the parameters whose names match: `*` stands for any text, `encoder.*`.
+    pub fn only(mut self, pattern: &str) -> Self {
+        if let Some(training) = &mut self.training {
+            training.only.push(pattern.into());
+        }
+        self
+    }
+
+    /// Leaves parameters that match as they are, if no gradient reaches them.
+    pub fn allow_unreached(mut self, pattern: &str) -> Self {
+        if let Some(training) = &mut self.training {
+            training.allowed.push(pattern.into());
+        }
+        self
+    }
+
+    /// Records gradients and update, runs the passes, plans the program.
+    ///
+    /// # Errors
+    /// [`CompileError`] with every independent problem of the graph.
+    pub fn compile(self, compile: Compile) -> Result<Step, CompileError> {
+        let g = self.graph;
+        let before = g.roots();
+        let built = self.build(compile);
+        // The graph may be recorded further and compiled again: it keeps only its own outputs.
+        restore(g, &before);
+        built
+    }
+
+    fn build(self, compile: Compile) -> Result<Step, CompileError> {
+        let g = self.graph;
+        let mut ledger = Ledger::default();
+        let mut problems: Vec<Problem> =
+            g.errors().iter().cloned().map(Problem::Build).collect();
+        for (i, (name, _)) in self.outputs.iter().enumerate() {
+            if self.outputs[..i].iter().any(|(other, _)| other == name) {
+                problems.push(Problem::OutputName(name.clone()));
+            }
+        }
+        if let Some(training) = &self.training {
+            problems.extend(training.optimizer.check().err().map(Problem::Optim));
+        }
+        if !problems.is_empty() {
+            return Err(CompileError(problems));
+        }
+        ledger.stage("forward", Totals::of(g));
+        let params = |g: &Graph| -> Vec<Variable> {
+            g.variables().into_iter().filter(|v| v.kind() == Kind::Param).collect()
+        };
+        let used = params(g);
+        let mut trained = Vec::new();
+        if let Some(training) = &self.training {
+            trained = training.gradients(g, &used)?;
+            ledger.stage("backward", Totals::of(g));
+            training.optimizer.update(g, &trained);
+            ledger.stage("update", Totals::of(g));
+            g.check().map_err(|e| CompileError(e.0.into_iter().map(Problem::Build).collect()))?;
+        }
+        for (name, value) in &self.outputs {
+            g.output(name, value.id());
+        }
+        let names = |of: &mut dyn Iterator<Item = &Variable>| -> Vec<String> {
+            of.map(|v| v.name().to_string()).collect()
+        };
+        let is_trained = |v: &Variable| trained.iter().any(|t| t.param == *v);
+        let mut report = Report {
+            trained: names(&mut trained.iter().map(|t| &t.param)),
+            frozen: names(&mut used.iter().filter(|v| !is_trained(v))),
+            ..Report::default()
+        };
+        let inputs = g.inputs();
+        let options = compile.options;
+        let engine = match compile.engine {
+            Wanted::Interpreter => {
+                let (copy, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
+                Engine::Interpreted(Box::new(Interpreted::new(copy, &inputs)?))
+            }
+            Wanted::Plan(None) => Engine::Plan(Box::new(Plan::compile(g, &inputs, options)?)),
+            Wanted::Plan(Some((level, pipeline))) => {
+                let pipeline =
+                    compile.without.iter().fold(pipeline, |pipeline, name| pipeline.without(name));
+                let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
+                let mut cx = PassCx::new(level, &evaluate).peak(&Plan::peak_bytes);
+                let (optimized, _) = pipeline.run(g, &mut cx, &mut ledger)?;
+                Engine::Plan(Box::new(Plan::compile(&optimized, &inputs, options)?))
+            }
+        };
+        if let Engine::Plan(plan) = &engine {
+            report.plan = Some(plan.report().clone());
+        }
+        report.ledger = ledger;
+        Ok(Step { engine, report })
+    }
+}
+
+impl<'g> Training<'g> {
+    /// The gradients of the loss by all parameters to train.
+    fn gradients(&self, g: &'g Graph, used: &[Variable]) -> Result<Vec<Trained<'g>>, CompileError> {
+        let mut problems = Vec::new();
+        match self.loss.ty() {
+            Some(ty) if ty.dtype().is_float() && ty.numel() == 1 => {}
+            Some(ty) => return Err(Problem::Loss(ty).into()),
+            None => return Err(CompileError(vec![])),
+        }
+        for pattern in self.only.iter().chain(&self.allowed) {
+            if !used.iter().any(|v| matches(pattern, v.name())) {
+                let known: Vec<&str> = used.iter().map(Variable::name).collect();
+                let (pattern, known) = (pattern.clone(), known.join(", "));
+                problems.push(Problem::Pattern { pattern, known });
+            }
+        }
+        let chosen = |v: &&Variable| {
+            self.only.is_empty() || self.only.iter().any(|pattern| matches(pattern, v.name()))
+        };
+        let chosen: Vec<&Variable> = used.iter().filter(chosen).collect();
+        if chosen.is_empty() && problems.is_empty() {
+            problems.push(Problem::NothingToTrain);
+        }
+        let values: Vec<Var<'g>> = chosen.iter().map(|v| g.raw_param(v)).collect();
+        let ids: Vec<NodeId> = values.iter().map(|v| v.id()).collect();
+        let seed = self.loss.full_like(1.0);
+        let grads = g.reverse(&[(self.loss.id(), seed.id())], &ids)?;
+        let mut trained = Vec::new();
+        for ((param, value), grad) in chosen.into_iter().zip(values).zip(grads) {
+            match grad {
+                Gradient::Value(id) => {
+                    trained.push(Trained { param: param.clone(), value, grad: Var::new(g, id) });
+                }
+                Gradient::Unreached { cut } => {
+                    if self.allowed.iter().any(|pattern| matches(pattern, param.name())) {
+                        continue;
+                    }
+                    let name = param.name().to_string();
+                    let op = cut.map(|id| g.op(id).name().to_string());
+                    let site = cut.and_then(|id| g.origin(id).first().cloned());
+                    problems.push(Unreached { param: name, cut: op, site }.into());
+                }
+            }
+        }
+        if problems.is_empty() { Ok(trained) } else { Err(CompileError(problems)) }
+    }
+}
+
+/// Does the name match? `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+fn restore(g: &Graph, roots: &[Root]) {
+    g.clear_roots();
+    for root in roots {
+        match root.target {
+            None => g.output(&root.name, root.value),
+            Some(target) => g.assign(&root.name, target, root.value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_match_names() {
+        for (pattern, name, want) in [
+            ("a.w", "a.w", true),
+            ("a.w", "a.wx", false),
+            ("a.*", "a.w", true),
+            ("*", "", true),
+            ("*.b", "x.y.b", true),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abde", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), want, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `Step`: a compiled recording.
+
+use pleach_exec::{ExecError, Interpreted, Outputs, Plan, State};
+use pleach_ops::Input;
+use pleach_tensor::Tensor;
+
+use crate::Report;
+
+/// A compiled training step or inference. It owns its memory; values live in a [`State`], which
+/// any number of steps share.
+#[derive(Debug)]
+pub struct Step {
+    pub(crate) engine: Engine,
+    pub(crate) report: Report,
+}
+
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Plan(Box<Plan>),
+    Interpreted(Box<Interpreted>),
+}
+
+impl Step {
+    /// Runs the step on a state: `feeds` are the values of the inputs, in the order in which the
+    /// graph declared them. The outputs are valid until the next run.
+    ///
+    /// After the first run nothing is allocated, but for packing inside of the matrix library and
+    /// for interpreted operators.
+    ///
+    /// # Errors
+    /// [`ExecError`] for wrong feeds, a state of another model, or an index out of range; the
+    /// state is then as it was.
+    pub fn run<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor>,
+    ) -> Result<Outputs<'_>, ExecError> {
+        match &mut self.engine {
+            Engine::Plan(plan) => plan.run(state, feeds),
+            Engine::Interpreted(graph) => graph.run(state, feeds),
+        }
+    }
+
+    /// The outputs of the last run.
+    pub fn outputs(&self) -> Outputs<'_> {
+        match &self.engine {
+            Engine::Plan(plan) => plan.outputs(),
+            Engine::Interpreted(graph) => graph.outputs(),
+        }
+    }
+
+    /// What the passes did, and what was planned.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The inputs, in the order in which they are fed.
+    pub fn inputs(&self) -> &[Input] {
+        match &self.engine {
+            Engine::Plan(plan) => plan.inputs(),
+            Engine::Interpreted(graph) => graph.inputs(),
+        }
+    }
+}
