@@ -87,9 +87,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}\n", step.report());
 
     let mut state = State::new(&params);
-    let bar = ProgressBar::new(args.epochs * steps_per_epoch).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?,
-    );
+    let bar = ProgressBar::new(args.epochs * steps_per_epoch)
+        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let mut curve: Vec<f64> = Vec::new();
     let mut epochs = Table::new();
     epochs.set_header(["epoch", "loss", "accuracy"]);
@@ -105,7 +104,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         bar.set_message(format!("loss {:.4}", loss / n));
         if epoch % 10 == 9 || epoch + 1 == args.epochs {
-            let row = [format!("{}", epoch + 1), format!("{:.4}", loss / n), format!("{:.4}", accuracy / n)];
+            let row = [
+                format!("{}", epoch + 1),
+                format!("{:.4}", loss / n),
+                format!("{:.4}", accuracy / n),
+            ];
             epochs.add_row(row);
         }
     }
@@ -139,7 +142,8 @@ fn draw(path: &std::path::Path, curve: &[f64]) -> Result<(), Box<dyn Error>> {
     let top = curve.iter().copied().fold(0.0, f64::max);
     let area = SVGBackend::new(path, (800, 400)).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area).margin(10).build_cartesian_2d(0..curve.len(), 0.0..top)?;
+    let mut chart =
+        ChartBuilder::on(&area).margin(10).build_cartesian_2d(0..curve.len(), 0.0..top)?;
     chart.draw_series(LineSeries::new(curve.iter().copied().enumerate(), &RED))?;
     area.present()?;
     Ok(())

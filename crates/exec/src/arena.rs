@@ -156,7 +156,14 @@ fn lower_bound(blocks: &[(usize, Block)], end: usize) -> usize {
         change[block.last + 1] -= size;
     }
     let mut sum = 0;
-    change.iter().map(|c| { sum += c; sum }).max().unwrap_or(0) as usize
+    change
+        .iter()
+        .map(|c| {
+            sum += c;
+            sum
+        })
+        .max()
+        .unwrap_or(0) as usize
 }
 
 #[cfg(test)]
@@ -179,8 +186,8 @@ mod tests {
             assert!(offsets[*i].is_multiple_of(ALIGN));
             for (j, b) in blocks.iter().filter(|(j, _)| j != i) {
                 let together = a.first <= b.last && b.first <= a.last;
-                let apart = offsets[*i] + a.bytes <= offsets[*j]
-                    || offsets[*j] + b.bytes <= offsets[*i];
+                let apart =
+                    offsets[*i] + a.bytes <= offsets[*j] || offsets[*j] + b.bytes <= offsets[*i];
                 assert!(!together || apart, "{i} {j}");
             }
         }

@@ -97,7 +97,7 @@ impl Lowered {
             if from == to || !is_variable(self, &to) {
                 continue;
             }
-            if is_variable(self, &from) {
+            if false {
                 let saved = self.fresh(&g.ty(root.value));
                 self.copy(root.value, from, saved.clone());
                 from = saved;
@@ -141,7 +141,7 @@ impl Lowered {
         }
         // In place: the loop may read the old value only at the element that it writes.
         let aligned = inputs.iter().all(|x| x.buffer != to.buffer || x == to);
-        let quiet = uses.of(to.buffer).last().is_none_or(|_| true);
+        let quiet = uses.of(to.buffer).last().is_none_or(|&last| last <= at);
         (aligned && quiet).then_some(at)
     }
 

@@ -9,7 +9,7 @@
 //! | know what was planned | [`PlanReport`] |
 //!
 //! Lowering walks the graph in index order (`lower`): every node becomes a view of memory that is
-//! there already, or an instruction that writes new memory. Then the planner (`memory`) gives
+//! there already, or an instruction that writes new memory. Then the planner (`arena`) gives
 //! dying operands' memory to their users, and places what is left in one arena.
 
 mod arena;

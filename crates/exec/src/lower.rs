@@ -193,13 +193,7 @@ impl Lowered {
     }
 
     /// One operator as a loop of its own; splats are constants of the program.
-    fn elementwise(
-        &mut self,
-        id: NodeId,
-        op: ScalarOp,
-        node: &Node<Op>,
-        types: &[&Type],
-    ) -> Slice {
+    fn elementwise(&mut self, id: NodeId, op: ScalarOp, node: &Node<Op>, types: &[&Type]) -> Slice {
         let memory: Vec<NodeId> =
             node.inputs.iter().copied().filter(|x| !self.splats.contains_key(x)).collect();
         let inputs: Vec<Slice> = memory.iter().map(|&x| self.value(x)).collect();

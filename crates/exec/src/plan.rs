@@ -71,7 +71,9 @@ impl Plan {
             format!("{} : {}{}", g.op(id).name(), g.ty(id), place.unwrap_or_default())
         };
         if !options.fallback && !lowered.interpreted.is_empty() {
-            return Err(ExecError::NoKernel(lowered.interpreted.iter().map(|&id| name(id)).collect()));
+            return Err(ExecError::NoKernel(
+                lowered.interpreted.iter().map(|&id| name(id)).collect(),
+            ));
         }
         let arena = Arena::new(&lowered, &outputs);
 
@@ -102,10 +104,12 @@ impl Plan {
         slices.for_each(|slice| written[slice.buffer.0 as usize] = true);
         let mut specs = vec![BufferSpec { bytes: arena.bytes, writable: true }];
         specs.extend(inputs.iter().map(|i| BufferSpec { bytes: i.ty().bytes(), writable: false }));
-        specs.extend(lowered.variables.iter().zip(first_variable..).map(|(v, id)| BufferSpec {
-            bytes: v.ty().bytes(),
-            writable: written[id as usize],
-        }));
+        specs.extend(
+            lowered.variables.iter().zip(first_variable..).map(|(v, id)| BufferSpec {
+                bytes: v.ty().bytes(),
+                writable: written[id as usize],
+            }),
+        );
         specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
 
         let mut kernels: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -159,8 +163,11 @@ impl Plan {
     /// [`EvalError`] for what only values can tell.
     pub fn evaluate(op: &Op, x: &[&Tensor], y: &Type) -> Result<Tensor, EvalError> {
         let g = Graph::raw();
-        let inputs: Vec<Var<'_>> =
-            x.iter().enumerate().map(|(i, t)| g.input(&i.to_string(), t.dtype(), t.shape())).collect();
+        let inputs: Vec<Var<'_>> = x
+            .iter()
+            .enumerate()
+            .map(|(i, t)| g.input(&i.to_string(), t.dtype(), t.shape()))
+            .collect();
         let ids: Vec<NodeId> = inputs.iter().map(|v| v.id()).collect();
         let value = g.push(op.clone(), &ids);
         g.output("y", value);
@@ -291,4 +298,3 @@ pub(crate) fn count(inputs: &[Input], got: usize) -> ExecError {
     let names: Vec<&str> = inputs.iter().map(Input::name).collect();
     ExecError::FeedCount { expected: inputs.len(), names: names.join(", "), got }
 }
-

@@ -63,8 +63,8 @@ impl State {
 
     /// Place of a variable, which appears with its initial value if it is not there.
     pub(crate) fn place(&mut self, variable: &Variable) -> Result<usize, ExecError> {
-        let foreign = variable.registry() != 0
-            && self.registry.is_some_and(|own| own != variable.registry());
+        let foreign =
+            variable.registry() != 0 && self.registry.is_some_and(|own| own != variable.registry());
         if foreign {
             return Err(ExecError::ForeignVariable { name: variable.name().into() });
         }

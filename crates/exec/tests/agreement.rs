@@ -13,8 +13,11 @@ const FORMS: usize = 4;
 
 fn dims() -> impl Strategy<Value = Dims> {
     let shape = proptest::collection::vec(0..=5usize, 0..=3);
-    (shape, any::<u64>(), prop_oneof![Just(F32), Just(F64)])
-        .prop_map(|(shape, seed, float)| Dims { shape: shape.into(), seed, float })
+    (shape, any::<u64>(), prop_oneof![Just(F32), Just(F64)]).prop_map(|(shape, seed, float)| Dims {
+        shape: shape.into(),
+        seed,
+        float,
+    })
 }
 
 /// A tensor of this shape, whose elements are those of `t` at the places that `f` says.
@@ -114,7 +117,8 @@ fn every_operator_has_a_kernel_that_agrees_with_the_interpreter() {
             continue;
         }
         let samples = std::cell::Cell::new(0);
-        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) };
+        let config =
+            ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) };
         let mut runner = proptest::test_runner::TestRunner::new(config);
         let result = runner.run(&dims(), |dims| {
             for sample in (info.samples)(&dims) {

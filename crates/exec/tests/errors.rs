@@ -31,13 +31,7 @@ impl Primitive<1> for Odd {
         Ok(Tensor::build(y, |i| x[i] * x[i]))
     }
 
-    fn vjp<'g>(
-        &self,
-        _: usize,
-        x: [Var<'g>; 1],
-        _: Var<'g>,
-        dy: Var<'g>,
-    ) -> pleach_ops::Grad<'g> {
+    fn vjp<'g>(&self, _: usize, x: [Var<'g>; 1], _: Var<'g>, dy: Var<'g>) -> pleach_ops::Grad<'g> {
         (dy * x[0] * 2.0).into()
     }
 
@@ -143,7 +137,8 @@ fn an_index_out_of_range_names_its_operator_and_leaves_the_state_alone() {
                 assert!(bit_mismatch(x, y).is_none(), "{name}");
             }
         }
-        let error = plan.run(&mut state, [&Tensor::new([3], vec![0i64, 9, 1]).unwrap()]).unwrap_err();
+        let error =
+            plan.run(&mut state, [&Tensor::new([3], vec![0i64, 9, 1]).unwrap()]).unwrap_err();
         if !late {
             expect!["take : f32[3] (built at crates/exec/tests/errors.rs:): index 9 is out of range for an axis of length 4"]
                 .assert_eq(&message(&error));

@@ -10,7 +10,8 @@ fn options() -> Options {
 #[test]
 fn a_state_begins_at_the_initial_values_and_can_be_set() {
     let p = Params::seeded(7);
-    let (w, n) = (p.param("w", [2], Init::ones()), p.buffer("n", I64, Shape::scalar(), Init::zeros()));
+    let (w, n) =
+        (p.param("w", [2], Init::ones()), p.buffer("n", I64, Shape::scalar(), Init::zeros()));
     let flags = p.buffer("flags", BOOL, [2], Init::full(1.0));
     let mut state = State::new(&p);
     assert_eq!(state.get(&w), Tensor::new([2], vec![1.0f32, 1.0]).unwrap());
@@ -18,7 +19,10 @@ fn a_state_begins_at_the_initial_values_and_can_be_set() {
     assert_eq!(state.variables().len(), 3);
     assert_eq!(state.bytes(), 8 + 8 + 2);
     let names = |kind| state.tensors(kind).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-    assert_eq!((names(Kind::Param), names(Kind::Buffer)), (vec!["w".into()], vec!["n".into(), "flags".into()]));
+    assert_eq!(
+        (names(Kind::Param), names(Kind::Buffer)),
+        (vec!["w".into()], vec!["n".into(), "flags".into()])
+    );
     assert!(names(Kind::Slot).is_empty());
 
     state.set("w", &Tensor::new([2], vec![3.0f32, f32::NAN]).unwrap()).unwrap();
@@ -108,7 +112,8 @@ fn two_plans_share_one_state_and_slots_that_appear_later_disturb_nothing() {
 fn a_long_chain_with_many_assigned_variables_compiles_and_updates_in_place() {
     let p = Params::seeded(1);
     let g = Graph::train();
-    let variables: Vec<Param> = (0..200).map(|i| p.param(&format!("w{i}"), [8], Init::ones())).collect();
+    let variables: Vec<Param> =
+        (0..200).map(|i| p.param(&format!("w{i}"), [8], Init::ones())).collect();
     let mut x = g.full(F32, [8], 0.5) + g.param(&variables[0]);
     for _ in 0..20_000 {
         x = x.tanh();

@@ -101,9 +101,8 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_model() {
-        let weight = |seed, name: &str| {
-            Linear::new(&Params::seeded(seed).scope(name), 4, 4).w.initial()
-        };
+        let weight =
+            |seed, name: &str| Linear::new(&Params::seeded(seed).scope(name), 4, 4).w.initial();
         assert_eq!(weight(1, "a"), weight(1, "a"));
         assert_ne!(weight(1, "a"), weight(2, "a"));
         assert_ne!(weight(1, "a"), weight(1, "b"));

@@ -165,7 +165,7 @@ impl Params {
         self.variable(name, shape.into(), self.dtype, init.into(), Kind::Param)
     }
 
-    /// A value that the model itself writes, with [`GraphExt::assign`](crate::GraphExt::assign).
+    /// A value that the model itself writes, with [`GraphExt::assign_param`](crate::GraphExt::assign_param).
     pub fn buffer(
         &self,
         name: &str,

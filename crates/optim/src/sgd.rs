@@ -104,8 +104,11 @@ impl Optimizer for Sgd {
                 grad = grad + p.value * self.weight_decay;
             }
             if self.momentum != 0.0 {
-                let slot =
-                    p.param.slot(&format!("{}.momentum", self.name), p.param.ty().clone(), Init::zeros());
+                let slot = p.param.slot(
+                    &format!("{}.momentum", self.name),
+                    p.param.ty().clone(),
+                    Init::zeros(),
+                );
                 let old = g.raw_param(&slot) * self.momentum;
                 let mut momentum = old + grad * (1.0 - self.dampening);
                 if self.dampening != 0.0 {

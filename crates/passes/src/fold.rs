@@ -46,9 +46,8 @@ impl Pass for Fold {
                 return Rewrite::Keep;
             }
             // Cheap look first: values of operands are made only if all are constants.
-            let known = |&x: &pleach_graph::NodeId| {
-                matches!(new.op(x), Op::Constant(_) | Op::Full(_))
-            };
+            let known =
+                |&x: &pleach_graph::NodeId| matches!(new.op(x), Op::Constant(_) | Op::Full(_));
             if !inputs.iter().all(known) {
                 return Rewrite::Keep;
             }
@@ -74,7 +73,8 @@ impl Pass for Fold {
                 _ => new.push(Op::Constant(Constant::new(value)), &[]),
             };
             folded += 1;
-            let gained = (size..new.len()).map(|i| Totals::of_node(new, pleach_graph::NodeId::new(i)));
+            let gained =
+                (size..new.len()).map(|i| Totals::of_node(new, pleach_graph::NodeId::new(i)));
             let gained = gained.fold(Totals::default(), |a, b| a + b);
             cx.applied(node.op.name(), g, old, gained - Totals::of_node(g, old));
             Rewrite::Replace(id)

@@ -93,8 +93,7 @@ impl Fuse {
 
     /// Are there few enough operands if `id` joins a region, with operands of its own?
     fn room(&self, g: &Graph, region: &[NodeId], inputs: &[NodeId], id: NodeId) -> bool {
-        let fresh =
-            |x: &&NodeId| !region.contains(x) && !matches!(g.op(**x), Op::Full(_));
+        let fresh = |x: &&NodeId| !region.contains(x) && !matches!(g.op(**x), Op::Full(_));
         let kept = region.iter().filter(|&&x| x != id).count();
         kept + inputs.iter().filter(fresh).count() <= self.max_operands
     }
@@ -178,10 +177,8 @@ impl Pass for Fuse {
                 None => return Rewrite::Drop,
             };
             at[i] = Some(id);
-            let gone: Totals = region
-                .iter()
-                .map(|&m| Totals::of_node(g, m))
-                .fold(Totals::default(), |a, b| a + b);
+            let gone: Totals =
+                region.iter().map(|&m| Totals::of_node(g, m)).fold(Totals::default(), |a, b| a + b);
             cx.applied("region", g, old, Totals::of_node(new, id) - gone);
             Rewrite::Replace(id)
         });

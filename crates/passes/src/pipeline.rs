@@ -3,9 +3,7 @@
 use pleach_graph::NodeMap;
 use pleach_ops::Graph;
 
-use crate::{
-    Fold, Fuse, Ledger, Outcome, Pass, PassCx, PassError, Prune, Share, Simplify, Totals,
-};
+use crate::{Fold, Fuse, Ledger, Outcome, Pass, PassCx, PassError, Prune, Share, Simplify, Totals};
 
 /// A list of passes, in order.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         abs_neg:        E, E "|-x| = |x|"             abs(neg(x))                   => abs(x);
         div_power_of_2: E, E "x / 2ᵏ = x · 2⁻ᵏ"       div(x, c)                     => mul(x, div(1.0, c)), if power_of_two;
         div_const:      R, R "x / c = x · (1/c)"      div(x, c)                     => mul(x, div(1.0, c)), if invertible;
-        add_consts:     R, R "(x + a) + b = x + (a+b)" add(add(x, c1), c2)          => add(x, add(c1, c2));
+        add_consts:     R, R "(x + a) + b = x + (a+b)" add(add(x, c1), c2)          => add(x, add(c1, c2)), if finite_sum;
         mul_consts:     R, R "(x · a) · b = x · (ab)" mul(mul(x, c1), c2)           => mul(x, mul(c1, c2)), if finite_product;
         select_not:     E, E "¬p ? x : y = p ? y : x" select(not(p), x, y)          => select(p, y, x);
         one_minus_sigmoid: S, S "1 - σ(x) = σ(-x)"    sub(1.0, sigmoid(x))          => sigmoid(neg(x));
@@ -112,5 +112,14 @@ fn finite_product(g: &Graph, found: &Match) -> Result<(), &'static str> {
     match product {
         Some(p) if p == 0.0 || (1e-30..=1e30).contains(&p) => Ok(()),
         _ => Err("the product of the constants is no ordinary number"),
+    }
+}
+
+/// `c1 + c2` is an ordinary number of a float type, or integers, which wrap alike either way.
+fn finite_sum(g: &Graph, found: &Match) -> Result<(), &'static str> {
+    let sum = splat(g, found, "c1").zip(splat(g, found, "c2")).map(|(a, b)| (a + b).abs());
+    match sum {
+        Some(s) if s <= 1e30 => Ok(()),
+        _ => Err("the sum of the constants is no ordinary number"),
     }
 }

@@ -89,7 +89,8 @@ impl Pass for Simplify {
                 fired += 1;
                 // Charged with what was appended beyond the node itself.
                 let own = usize::from(new.len() > before && plain.index() >= before);
-                let gained = (before + own..new.len()).map(|i| Totals::of_node(new, NodeId::new(i)));
+                let gained =
+                    (before + own..new.len()).map(|i| Totals::of_node(new, NodeId::new(i)));
                 cx.applied(rule, current, old, gained.fold(Totals::default(), |a, b| a + b));
                 Rewrite::Replace(id)
             });

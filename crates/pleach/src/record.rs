@@ -15,22 +15,14 @@ use crate::{Compile, CompileError, Problem, Report, Step, Unreached};
 pub trait Train {
     /// A training step: the gradient of `loss` and the update of every parameter that the graph
     /// uses. The loss is an output named `loss`.
-    fn minimize<'g>(
-        &'g self,
-        loss: Var<'g>,
-        optimizer: impl Optimizer + 'static,
-    ) -> Recording<'g>;
+    fn minimize<'g>(&'g self, loss: Var<'g>, optimizer: impl Optimizer + 'static) -> Recording<'g>;
 
     /// The value of `y`, an output named `y`.
     fn infer<'g>(&'g self, y: Var<'g>) -> Recording<'g>;
 }
 
 impl Train for Graph {
-    fn minimize<'g>(
-        &'g self,
-        loss: Var<'g>,
-        optimizer: impl Optimizer + 'static,
-    ) -> Recording<'g> {
+    fn minimize<'g>(&'g self, loss: Var<'g>, optimizer: impl Optimizer + 'static) -> Recording<'g> {
         let training = Training {
             loss,
             optimizer: Box::new(optimizer),
@@ -102,8 +94,7 @@ impl<'g> Recording<'g> {
     fn build(self, compile: Compile) -> Result<Step, CompileError> {
         let g = self.graph;
         let mut ledger = Ledger::default();
-        let mut problems: Vec<Problem> =
-            g.errors().iter().cloned().map(Problem::Build).collect();
+        let mut problems: Vec<Problem> = g.errors().iter().cloned().map(Problem::Build).collect();
         for (i, (name, _)) in self.outputs.iter().enumerate() {
             if self.outputs[..i].iter().any(|(other, _)| other == name) {
                 problems.push(Problem::OutputName(name.clone()));

@@ -58,7 +58,8 @@ impl Case {
             let mut values: Vec<Value<'_>> = Vec::new();
             for i in 0..1 + c.below(3) {
                 let dtype = c.of(&[float, float, I64, I32, BOOL]);
-                let shape: Vec<usize> = (0..c.below(4)).map(|_| c.of(&[1, 2, 3, 3, 4, 5, 0])).collect();
+                let shape: Vec<usize> =
+                    (0..c.below(4)).map(|_| c.of(&[1, 2, 3, 3, 4, 5, 0])).collect();
                 let x = g.input(&format!("x{i}"), dtype, shape);
                 feeds.push(draw(&x.ty().unwrap(), c.key()));
                 values.push(Value { x, exact: true });

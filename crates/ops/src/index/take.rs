@@ -84,7 +84,8 @@ impl Primitive<2> for Take {
         (0..dims.shape.rank())
             .filter(|&axis| dims.shape[axis] > 0)
             .map(|axis| {
-                let shape: Vec<usize> = (0..dims.pick(1, 3)).map(|i| dims.pick(i as u64, 3)).collect();
+                let shape: Vec<usize> =
+                    (0..dims.pick(1, 3)).map(|i| dims.pick(i as u64, 3)).collect();
                 let indices = dims.of(DType::I64, shape).ints(0, dims.shape[axis] as i64);
                 Sample::new(Take::new(axis), [dims.float(), indices])
             })

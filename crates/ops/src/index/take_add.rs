@@ -103,8 +103,8 @@ impl Primitive<2> for TakeAdd {
 
 #[cfg(test)]
 mod tests {
-    use crate::prelude::*;
     use crate::TakeAdd;
+    use crate::prelude::*;
 
     #[test]
     fn equal_indices_add_up_and_it_is_the_adjoint_of_take() {

@@ -56,7 +56,8 @@ impl Variadic for Concat {
             if !alike {
                 return Err(TypeError::Shapes(first.shape().clone(), ty.shape().clone())); // (C1)
             }
-            let why = || TypeError::Attribute("the axis would be longer than can be counted".into());
+            let why =
+                || TypeError::Attribute("the axis would be longer than can be counted".into());
             length = length.checked_add(ty.shape()[self.axis]).ok_or_else(why)?;
         }
         Ok(first.with_shape(first.shape().with_axis(self.axis, length))?)

@@ -51,15 +51,18 @@ impl Primitive<1> for Pad {
     fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
         let shape = x.shape();
         Ok(movement(x, y, |i| {
-            let at = i.iter().zip(&self.widths).zip(&shape[..]).map(|((i, w), &n)| {
-                i.checked_sub(w.0).filter(|&i| i < n)
-            });
+            let at = i
+                .iter()
+                .zip(&self.widths)
+                .zip(&shape[..])
+                .map(|((i, w), &n)| i.checked_sub(w.0).filter(|&i| i < n));
             at.collect()
         }))
     }
 
     fn vjp<'g>(&self, _: usize, [x]: [Var<'g>; 1], _: Var<'g>, dy: Var<'g>) -> Grad<'g> {
-        let inner = |(w, &n): (&(usize, usize), &usize)| Range { start: w.0, stop: w.0 + n, step: 1 };
+        let inner =
+            |(w, &n): (&(usize, usize), &usize)| Range { start: w.0, stop: w.0 + n, step: 1 };
         let ranges: Vec<Range> = self.widths.iter().zip(&x.shape()[..]).map(inner).collect();
         dy.record(Slice::new(&ranges), &[dy]).into()
     }
@@ -89,10 +92,7 @@ impl Primitive<1> for Pad {
         let width = |i: usize| (dims.pick(2 * i as u64, 3), dims.pick(2 * i as u64 + 1, 3));
         let widths: Vec<(usize, usize)> = (0..dims.shape.rank()).map(width).collect();
         let ints = dims.of(DType::I64, dims.shape.clone());
-        vec![
-            Sample::new(Pad::new(&widths), [dims.float()]),
-            Sample::new(Pad::new(&widths), [ints]),
-        ]
+        vec![Sample::new(Pad::new(&widths), [dims.float()]), Sample::new(Pad::new(&widths), [ints])]
     }
 }
 
