@@ -97,7 +97,7 @@ impl Lowered {
             if from == to || !is_variable(self, &to) {
                 continue;
             }
-            if false {
+            if is_variable(self, &from) {
                 let saved = self.fresh(&g.ty(root.value));
                 self.copy(root.value, from, saved.clone());
                 from = saved;

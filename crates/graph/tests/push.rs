@@ -2,7 +2,7 @@
 
 mod toy;
 
-use pleach_graph::{NodeId, TypeError};
+use pleach_graph::{NodeId, Traits, TypeError};
 use pleach_tensor::{F32, I64, Type};
 use toy::{Dull, Graph, Quirk, Toy, add, cube, f64x3, full, mul, source, x};
 
@@ -124,6 +124,15 @@ fn of_equal_nodes_the_first_is_shared() {
         assert_eq!(cube(&g, NodeId::new(i)), NodeId::new(5 * i + 1));
     }
     assert_eq!(g.len(), nodes);
+}
+
+#[test]
+fn traits_are_promised_one_by_one() {
+    let both = Traits::LINEAR | Traits::ELEMENTWISE;
+    assert!(both.has(Traits::LINEAR) && both.has(Traits::ELEMENTWISE) && both.has(both));
+    assert!(both.has(Traits::NONE) && !Traits::NONE.has(Traits::LINEAR));
+    assert!(!Traits::LINEAR.has(both), "half of a promise is none");
+    assert_eq!(both, Traits::ELEMENTWISE.and(Traits::LINEAR));
 }
 
 #[test]

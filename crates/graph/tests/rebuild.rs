@@ -83,7 +83,7 @@ fn what_is_dropped_takes_its_users_with_it() {
         if old == dead { Rewrite::Drop } else { Rewrite::Keep }
     });
     assert_eq!((map.get(dead), map.get(user)), (None, None));
-    assert_eq!((new.len(), asked.get()), (2, 3));
+    assert_eq!((new.len(), asked.get()), (2, 4));
     let panic = catch_unwind(AssertUnwindSafe(|| g.rebuild(|_, _, _, _| Rewrite::Drop).1));
     let panic = panic.unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();

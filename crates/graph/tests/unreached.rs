@@ -94,6 +94,8 @@ fn a_zero_gradient_of_an_integer_is_a_cut() {
     let int = cast(&g, a, I64);
     let y = g.push(Toy::Odd(Quirk::Flat), &[int]);
     assert_eq!(gradient(&g, y, a), cut_by(int));
+    let no_zero = |id: NodeId| !matches!(g.op(id), Toy::Full(_, ty) if !ty.dtype().is_float());
+    assert!(g.ids().all(no_zero), "integers have no cotangent, not even zero");
 }
 
 #[test]

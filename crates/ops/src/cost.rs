@@ -6,7 +6,8 @@ use std::ops::Add;
 use pleach_graph::Traits;
 use pleach_tensor::Type;
 
-/// Work of one operator run by itself: arithmetic operations, and bytes read and written.
+/// Work of one operator run by itself: arithmetic operations, and bytes read and written. Types
+/// that no machine holds may cost more than can be counted: then the numbers stay at the largest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Floating-point (or integer) operations; a multiply-add counts 2, an `exp` 1.
@@ -21,13 +22,14 @@ impl Cost {
 
     /// `flops` operations an element of the result `y`; every operand read, the result written.
     pub fn elementwise(x: &[&Type], y: &Type, flops: u64) -> Cost {
-        let bytes = x.iter().map(|t| t.bytes() as u64).sum::<u64>() + y.bytes() as u64;
-        Cost { flops: flops * y.numel() as u64, bytes }
+        let bytes = |sum: u64, t: &Type| sum.saturating_add(t.bytes() as u64);
+        let bytes = bytes(x.iter().fold(0, |sum, t| bytes(sum, t)), y);
+        Cost { flops: flops.saturating_mul(y.numel() as u64), bytes }
     }
 
     /// One operation an element of the operands: reductions.
     pub fn reduction(x: &[&Type], y: &Type) -> Cost {
-        let flops = x.iter().map(|t| t.numel() as u64).sum();
+        let flops = x.iter().fold(0u64, |sum, t| sum.saturating_add(t.numel() as u64));
         Cost { flops, bytes: Cost::elementwise(x, y, 0).bytes }
     }
 }
@@ -35,7 +37,8 @@ impl Cost {
 impl Add for Cost {
     type Output = Cost;
     fn add(self, other: Cost) -> Cost {
-        Cost { flops: self.flops + other.flops, bytes: self.bytes + other.bytes }
+        let flops = self.flops.saturating_add(other.flops);
+        Cost { flops, bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 

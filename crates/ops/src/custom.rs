@@ -6,10 +6,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use pleach_graph::TypeError;
 use pleach_tensor::DType;
 
 use crate::operation::{self, Fixed, Operation};
-use crate::{Op, Primitive, Var};
+use crate::{Fused, OPERATORS, Op, Primitive, Var};
 
 /// An operator from outside of the library.
 #[derive(Clone)]
@@ -52,6 +53,20 @@ impl Custom {
     /// The operator as its own type, if it is a `P`.
     pub fn downcast<P: Primitive<N>, const N: usize>(&self) -> Option<&P> {
         self.0.as_any().downcast_ref::<Fixed<P, N>>().map(|fixed| &fixed.0)
+    }
+
+    /// Is the name one that text can hold, and that tells the operator from the library's own?
+    pub(crate) fn check_name(&self) -> Result<(), TypeError> {
+        let name = self.operation().name();
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
+        let why = match () {
+            () if name == Fused::NAME || OPERATORS.iter().any(|known| known.name == name) => {
+                "the name is that of an operator of the library"
+            }
+            () if name.is_empty() || !name.chars().all(word) => "the name is not one word",
+            () => return Ok(()),
+        };
+        Err(TypeError::Attribute(why.into()))
     }
 
     pub(crate) fn operation(&self) -> &dyn Operation {

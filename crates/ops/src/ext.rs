@@ -3,6 +3,7 @@
 use pleach_graph::{GradError, Gradient, NodeId, TypeError};
 use pleach_tensor::{DType, I64, Key, Shape, Tensor, Type};
 
+use crate::var::other_graph;
 use crate::{
     Constant, Full, Graph, Init, Input, Iota, Kind, Mode, Op, Operand, Param, Real, Var, Variable,
 };
@@ -92,18 +93,28 @@ impl GraphExt for Graph {
                 return Var::new(self, self.refuse(op, &[], TypeError::TooLarge(error)));
             }
         };
-        let taken = self.context().borrow().inputs.iter().any(|i| i.name() == name);
-        if taken {
+        let declared = self.inputs();
+        if declared.iter().any(|i| i.name() == name) {
             let why = TypeError::Attribute("an input of this name exists".into());
             return Var::new(self, self.refuse(format!("input {name:?}"), &[], why));
         }
-        let position = self.context().borrow().inputs.len();
+        let position = declared.last().map_or(0, |last| last.position() + 1);
         let input = Input::new(name, position, ty);
         self.context().borrow_mut().inputs.push(input.clone());
         Var::new(self, self.push(Op::Input(input), &[]))
     }
 
     fn inputs(&self) -> Vec<Input> {
+        if self.context().borrow().inputs.is_empty() {
+            // A graph read from text declares its inputs by using them.
+            let input = |id: NodeId| match self.op(id) {
+                Op::Input(input) => Some(input),
+                _ => None,
+            };
+            let mut used: Vec<Input> = self.ids().filter_map(input).collect();
+            used.sort_by_key(Input::position);
+            self.context().borrow_mut().inputs = used;
+        }
         self.context().borrow().inputs.clone()
     }
 
@@ -120,13 +131,14 @@ impl GraphExt for Graph {
     }
 
     fn bind<'g>(&'g self, param: &Param, f: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
-        let bound = f(self.param(param));
+        let bound = self.own("bind", f(self.param(param)));
         self.context().borrow_mut().bindings.insert(param.clone(), bound.id());
         bound
     }
 
     fn assign_param(&self, buffer: &Param, value: Var<'_>) {
         let target = self.raw_param(buffer).id();
+        let value = self.own("assign", value);
         let Some(ty) = value.ty() else { return };
         if ty != *buffer.ty() {
             let why = format!("{} has type {}, the value {ty}", buffer.name(), buffer.ty());
@@ -185,6 +197,9 @@ impl GraphExt for Graph {
     }
 
     fn grad<'g>(&'g self, y: Var<'g>, xs: &[Var<'g>]) -> Vec<Var<'g>> {
+        if let Some(refused) = self.foreign("grad", y, xs) {
+            return vec![refused; xs.len()];
+        }
         let seed = y.full_like(1.0);
         let ids: Vec<NodeId> = xs.iter().map(|x| x.id()).collect();
         let poisoned = y.id().is_poisoned() || ids.iter().any(|id| id.is_poisoned());
@@ -199,18 +214,26 @@ impl GraphExt for Graph {
                 })
                 .collect(),
             Ok(_) => vec![Var::new(self, self.first_poison(y.id(), &ids)); xs.len()],
+            // The graph has errors, which it reports: it will never run, so any value will do, and
+            // what follows is checked too.
+            Err(GradError::Build(_)) => xs.iter().map(|x| x.full_like(0.0)).collect(),
             Err(error) => vec![refuse(self, "grad", y, error); xs.len()],
         }
     }
 
     fn jvp_of<'g>(&'g self, y: Var<'g>, seeds: &[(Var<'g>, Var<'g>)]) -> Var<'g> {
         let ids: Vec<(NodeId, NodeId)> = seeds.iter().map(|(x, dx)| (x.id(), dx.id())).collect();
+        let vars: Vec<Var<'g>> = seeds.iter().flat_map(|&(x, dx)| [x, dx]).collect();
+        if let Some(refused) = self.foreign("jvp", y, &vars) {
+            return refused;
+        }
         let flat: Vec<NodeId> = ids.iter().flat_map(|&(x, dx)| [x, dx]).collect();
         if y.id().is_poisoned() || flat.iter().any(|id| id.is_poisoned()) {
             return Var::new(self, self.first_poison(y.id(), &flat));
         }
         match self.jvp(&[y.id()], &ids) {
             Ok(tangents) => tangents[0].map_or_else(|| y.full_like(0.0), |id| Var::new(self, id)),
+            Err(GradError::Build(_)) => y.full_like(0.0),
             Err(error) => refuse(self, "jvp", y, error),
         }
     }
@@ -239,13 +262,33 @@ impl GraphExt for Graph {
     }
 }
 
-trait FirstPoison {
+/// Values that do not fit this graph.
+trait Misfits {
     fn first_poison(&self, y: NodeId, others: &[NodeId]) -> NodeId;
+    /// A poisoned value if one of the values is of another graph.
+    #[track_caller]
+    fn foreign<'g>(&'g self, op: &str, y: Var<'g>, others: &[Var<'g>]) -> Option<Var<'g>>;
+    /// The value, or a poisoned one if it is of another graph.
+    #[track_caller]
+    fn own<'a>(&'a self, op: &str, value: Var<'_>) -> Var<'a>;
 }
 
-impl FirstPoison for Graph {
+impl Misfits for Graph {
     fn first_poison(&self, y: NodeId, others: &[NodeId]) -> NodeId {
         [&[y], others].concat().into_iter().find(|id| id.is_poisoned()).unwrap_or(y)
+    }
+
+    fn foreign<'g>(&'g self, op: &str, y: Var<'g>, others: &[Var<'g>]) -> Option<Var<'g>> {
+        let all = [&[y], others].concat();
+        let foreign = all.iter().any(|v| !std::ptr::eq(v.graph(), self));
+        foreign.then(|| Var::new(self, y.id()).refuse(op, &all, other_graph()))
+    }
+
+    fn own<'a>(&'a self, op: &str, value: Var<'_>) -> Var<'a> {
+        if std::ptr::eq(value.graph(), self) {
+            return Var::new(self, value.id());
+        }
+        Var::new(self, self.refuse(op, &[], other_graph()))
     }
 }
 

@@ -65,10 +65,27 @@ impl Fused {
         }
     }
 
-    fn inline<'g>(&self, x: &[Var<'g>]) -> Option<NodeId> {
-        let g = x.first()?.graph();
-        let ids: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
-        self.0.instantiate(g, &ids).first().copied()
+    /// Records `derive` of the region's parameters, its result and further arguments, and then
+    /// what that gave, for the operands `x` and the values `more` of those arguments. Parameters
+    /// are independent of each other, which operands need not be: one may be computed from
+    /// another, or be the same.
+    fn derived(
+        &self,
+        g: &Graph,
+        x: &[NodeId],
+        more: &[NodeId],
+        derive: impl FnOnce(&[NodeId], NodeId, &[NodeId]) -> Vec<NodeId>,
+    ) -> Option<Vec<NodeId>> {
+        let types: Vec<Type> =
+            self.0.param_types().cloned().chain(more.iter().map(|&id| g.ty(id))).collect();
+        let record = |p: &[NodeId]| {
+            let (params, more) = p.split_at(self.0.params());
+            let y = self.0.instantiate(g, params)[0];
+            derive(params, y, more)
+        };
+        // A failure is in the graph's errors already.
+        let (body, captures) = g.frame(&types, record).ok()?;
+        Some(body.instantiate(g, &[x, more, &captures].concat()))
     }
 }
 
@@ -113,17 +130,23 @@ impl Operation for Fused {
         need: &[bool],
     ) -> SmallVec<[Flow; 2]> {
         let g = dy.graph();
-        let Some(y) = self.inline(x) else { return SmallVec::new() };
-        let wrt: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
-        match g.reverse(&[(y, dy.id())], &wrt) {
-            Ok(grads) => grads
-                .iter()
-                .zip(need)
-                .map(|(grad, _)| grad.value().map_or(Flow::Cut, Flow::Flow))
-                .collect(),
-            // The error is in the graph already, or a rule is ill-typed: no cotangent flows.
-            Err(_) => need.iter().map(|_| Flow::Cut).collect(),
+        let x: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
+        let float = |slot: &usize| need[*slot] && g.ty(x[*slot]).dtype().is_float();
+        let asked: Vec<usize> = (0..x.len()).filter(float).collect();
+        let mut reached = Vec::new();
+        let grads = self.derived(g, &x, &[dy.id()], |params, y, dy| {
+            let wrt: Vec<NodeId> = asked.iter().map(|&slot| params[slot]).collect();
+            let grads = g.reverse(&[(y, dy[0])], &wrt).unwrap_or_default();
+            let found = asked.iter().zip(grads).filter_map(|(&slot, dx)| Some((slot, dx.value()?)));
+            let (slots, grads) = found.unzip();
+            reached = slots;
+            grads
+        });
+        let mut flows: SmallVec<[Flow; 2]> = need.iter().map(|_| Flow::Cut).collect();
+        for (slot, dx) in reached.into_iter().zip(grads.unwrap_or_default()) {
+            flows[slot] = Flow::Flow(dx);
         }
+        flows
     }
 
     fn jvp<'g>(
@@ -133,11 +156,26 @@ impl Operation for Fused {
         dx: &[Option<Var<'g>>],
     ) -> Result<Tangent<'g>, GradError> {
         let g = y.graph();
-        let Some(inlined) = self.inline(x) else { return Ok(Tangent::Zero) };
-        let seeds: Vec<(NodeId, NodeId)> =
-            x.iter().zip(dx).filter_map(|(x, dx)| Some((x.id(), (*dx)?.id()))).collect();
-        let tangents = g.jvp(&[inlined], &seeds)?;
-        Ok(tangents[0].map_or(Tangent::Zero, |id| Tangent::Flow(Var::new(g, id))))
+        let x: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
+        let moved: Vec<(usize, NodeId)> =
+            dx.iter().enumerate().filter_map(|(slot, dx)| Some((slot, (*dx)?.id()))).collect();
+        let more: Vec<NodeId> = moved.iter().map(|&(_, dx)| dx).collect();
+        let mut error = None;
+        let tangent = self.derived(g, &x, &more, |params, y, dx| {
+            let seeds = moved.iter().zip(dx).map(|(&(slot, _), &dx)| (params[slot], dx));
+            match g.jvp(&[y], &seeds.collect::<Vec<_>>()) {
+                Ok(tangents) => tangents.into_iter().flatten().collect(),
+                Err(failed) => {
+                    error = Some(failed);
+                    vec![]
+                }
+            }
+        });
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let tangent = tangent.and_then(|t| t.first().copied());
+        Ok(tangent.map_or(Tangent::Zero, |id| Tangent::Flow(Var::new(g, id))))
     }
 
     fn simplify(&self, _: &[Var<'_>]) -> Simpler<Op> {
@@ -156,10 +194,22 @@ impl Operation for Fused {
             let types: Vec<&Type> = node.inputs.iter().map(|i| &nodes[i.index()].ty).collect();
             node.op.cost(&types, &node.ty).flops
         });
-        Cost { flops: flops.sum(), bytes: Cost::elementwise(x, y, 0).bytes }
+        let flops = flops.fold(0u64, u64::saturating_add);
+        Cost { flops, bytes: Cost::elementwise(x, y, 0).bytes }
     }
 
+    /// Equal axes if every operator of the body is elementwise.
     fn axes(&self, x: &[&Type], y: &Type) -> AxisRelations {
-        AxisRelations::by_traits(Traits::ELEMENTWISE, x, y)
+        let nodes = &self.0.nodes()[self.0.params()..];
+        let elementwise = nodes.iter().all(|node| {
+            let splat = matches!(node.op, Op::Full(_));
+            splat
+                || !node.inputs.is_empty() && node.op.operation().traits().has(Traits::ELEMENTWISE)
+        });
+        if elementwise {
+            AxisRelations::by_traits(Traits::ELEMENTWISE, x, y)
+        } else {
+            AxisRelations::opaque(x)
+        }
     }
 }

@@ -42,6 +42,11 @@ pub fn interpret(
     sources: Sources<'_>,
 ) -> Result<Vec<Tensor>, EvalError> {
     g.check()?;
+    if let Some(id) =
+        wanted.iter().find(|&&id| id != NodeId::new(id.index()) || g.get(id).is_none())
+    {
+        return Err(EvalError::Other(format!("{id} is not a value of the graph")));
+    }
     let Some(end) = wanted.iter().map(|id| id.index() + 1).max() else { return Ok(vec![]) };
     // How many live users (and wanted results) still need a value.
     let mut uses = vec![0u32; end];

@@ -158,6 +158,9 @@ impl Operator for Op {
     type Registry = crate::Registry;
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type, TypeError> {
+        if let Op::Custom(custom) = self {
+            custom.check_name()?;
+        }
         self.operation().infer(inputs)
     }
 
@@ -192,7 +195,7 @@ impl Operator for Op {
         tangents: &[Option<NodeId>],
     ) -> Result<Option<NodeId>, GradError> {
         let x = vars(g, inputs);
-        let dx: Vec<Option<Var<'_>>> =
+        let dx: SmallVec<[Option<Var<'_>>; 4]> =
             tangents.iter().map(|t| t.map(|id| Var::new(g, id))).collect();
         match self.operation().jvp(&x, Var::new(g, y), &dx)? {
             crate::Tangent::Derived => pleach_graph::derived_jvp(self, g, inputs, y, tangents),

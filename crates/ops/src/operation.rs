@@ -83,7 +83,9 @@ pub(crate) fn each<'g>(need: &[bool], rule: impl Fn(usize) -> Grad<'g>) -> Small
 pub(crate) fn attributes(op: &impl Serialize) -> String {
     match ron::to_string(op) {
         Ok(text) if text == "()" => String::new(),
-        Ok(text) => text,
+        Ok(text) if text.starts_with(['(', '[', '{']) => text,
+        // A bare number, string or variant: text needs brackets to know where it ends.
+        Ok(text) => format!("({text})"),
         // A custom operator with fields that RON cannot write; parsing will refuse this.
         Err(error) => format!("({error:?})"),
     }
@@ -91,7 +93,12 @@ pub(crate) fn attributes(op: &impl Serialize) -> String {
 
 /// Reads what [`attributes`] wrote.
 pub(crate) fn parse<P: DeserializeOwned>(text: &str) -> Result<P, String> {
-    ron::from_str(if text.is_empty() { "()" } else { text }).map_err(|e| e.to_string())
+    let text = if text.is_empty() { "()" } else { text };
+    let bare = || text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).map(ron::from_str);
+    match ron::from_str(text) {
+        Ok(op) => Ok(op),
+        Err(error) => bare().and_then(Result::ok).ok_or_else(|| error.to_string()),
+    }
 }
 
 /// A [`Primitive`] with its arity in its type: how custom operators become an [`Operation`].

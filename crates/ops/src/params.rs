@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pleach_tensor::{DType, Key, Shape, ShapeError, Tensor, Type};
+use pleach_graph::TypeError;
+use pleach_tensor::{DType, Key, Shape, Tensor, Type};
 use serde::{Deserialize, Serialize};
 
 use crate::{Real, Variable};
@@ -70,7 +71,9 @@ impl Init {
             Init::Full(value) => Tensor::full(ty, value.0),
             Init::Uniform { low, high } => Tensor::uniform(ty, key, low.0, high.0),
             Init::Normal { mean, std } => Tensor::normal(ty, key, mean.0, std.0),
-            Init::Value(value) => value.cast(ty.dtype()),
+            Init::Value(value) if value.shape() == ty.shape() => value.cast(ty.dtype()),
+            // An error of the registry, reported by whoever uses the variable.
+            Init::Value(_) => Tensor::full(ty, 0.0),
         }
     }
 }
@@ -115,7 +118,7 @@ struct Shared {
     seed: u64,
     variables: Vec<Variable>,
     taken: HashSet<String>,
-    errors: Vec<(String, ShapeError)>,
+    errors: Vec<(String, TypeError)>,
 }
 
 /// Registry 0 is that of variables which belong to no model: the seed and the run counter.
@@ -179,18 +182,14 @@ impl Params {
     fn variable(&self, name: &str, shape: Shape, dtype: DType, init: Init, kind: Kind) -> Param {
         let name = self.unique(name);
         let mut shared = self.shared();
-        let ty = match Type::new(dtype, shape) {
-            Ok(ty) => match &init {
-                Init::Value(value) if value.shape() != ty.shape() => value.ty().clone(),
-                _ => ty,
-            },
-            Err(error) => {
-                shared.errors.push((name.clone(), error));
-                Type::scalar(dtype)
-            }
-        };
         let key = Key(shared.seed).fold_str(&name);
-        let variable = Variable::new(shared.id, name, kind, ty, init, key);
+        let variable = match Type::new(dtype, shape.clone()) {
+            Ok(ty) => Variable::new(shared.id, name, kind, ty, init, key),
+            Err(_) => Variable::too_large(shared.id, name, kind, dtype, shape),
+        };
+        if let Err(error) = variable.check() {
+            shared.errors.push((variable.name().into(), error));
+        }
         shared.variables.push(variable.clone());
         variable
     }
@@ -220,8 +219,9 @@ impl Params {
         trained.map(|v| v.ty().numel()).sum()
     }
 
-    /// Variables whose shape no value can have, with the reason; they stand as scalars.
-    pub fn errors(&self) -> Vec<(String, ShapeError)> {
+    /// Variables whose shape no value can have, or whose first value has another shape, with the
+    /// reason. A graph that uses one reports it at the line that does.
+    pub fn errors(&self) -> Vec<(String, TypeError)> {
         self.shared().errors.clone()
     }
 }

@@ -8,6 +8,7 @@ use pleach_kernels::Lowering;
 use pleach_tensor::{DType, Tensor, Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::{AxisRelations, Cost, Dims, Graph, Op, Sample, Var};
@@ -189,6 +190,6 @@ pub trait Variadic:
 }
 
 /// Operands of a rule as variables of `g`.
-pub(crate) fn vars<'g>(g: &'g Graph, ids: &[pleach_graph::NodeId]) -> Vec<Var<'g>> {
+pub(crate) fn vars<'g>(g: &'g Graph, ids: &[pleach_graph::NodeId]) -> SmallVec<[Var<'g>; 4]> {
     ids.iter().map(|&id| Var::new(g, id)).collect()
 }

@@ -5,9 +5,10 @@ use std::ops;
 
 use pleach_graph::{BuildError, NodeId, TypeError};
 use pleach_tensor::{DType, Shape, Tensor, Type};
+use smallvec::SmallVec;
 
 use crate::interpret::{Sources, interpret};
-use crate::{Add, Broadcast, Div, EvalError, Full, Graph, Mul, Neg, Op, Sub};
+use crate::{Add, Broadcast, Constant, Div, EvalError, Full, Graph, Mul, Neg, Op, Sub};
 
 /// A value of a graph: which graph, which node. Copies freely.
 ///
@@ -74,21 +75,38 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn record(self, op: impl Into<Op>, x: &[Var<'g>]) -> Var<'g> {
         let op = op.into();
-        let ids: smallvec::SmallVec<[NodeId; 4]> = x.iter().map(|v| v.id).collect();
-        if x.iter().any(|v| !std::ptr::eq(v.graph, self.graph)) {
-            let reason = TypeError::Attribute("an operand belongs to another graph".into());
-            let own: Vec<NodeId> =
-                x.iter().filter(|v| std::ptr::eq(v.graph, self.graph)).map(|v| v.id).collect();
-            return Var::new(self.graph, self.graph.refuse(op, &own, reason));
+        let ids = self.own(x);
+        if ids.len() < x.len() {
+            return Var::new(self.graph, self.graph.refuse(op, &ids, other_graph()));
         }
         Var::new(self.graph, self.graph.push(op, &ids))
     }
 
-    /// A poisoned value, with its reason: for composites that check what no type rule sees.
+    /// Those of `x` that belong to this graph.
+    fn own(self, x: &[Var<'g>]) -> SmallVec<[NodeId; 4]> {
+        x.iter().filter(|v| std::ptr::eq(v.graph, self.graph)).map(|v| v.id).collect()
+    }
+
+    /// A poisoned value, with its reason: for composites that check what no type rule sees. An
+    /// operand that is no value of this graph is a better reason than any other.
     #[track_caller]
     pub(crate) fn refuse(self, op: &str, x: &[Var<'g>], reason: TypeError) -> Var<'g> {
-        let ids: Vec<NodeId> = x.iter().map(|v| v.id).collect();
+        let ids = self.own(x);
+        let closed = |id: &NodeId| !id.is_poisoned() && self.graph.get(*id).is_none();
+        let reason = match ids.iter().position(closed) {
+            _ if ids.len() < x.len() => other_graph(),
+            Some(operand) => TypeError::ClosedFrame { operand },
+            None => reason,
+        };
         Var::new(self.graph, self.graph.refuse(op, &ids, reason))
+    }
+
+    /// The result of `op` if one of `x` has no type: poisoned by what poisoned the operand, or
+    /// because the operand is the value of a finished loop body.
+    #[track_caller]
+    pub(crate) fn untyped(self, op: &str, x: &[Var<'g>]) -> Var<'g> {
+        let operand = x.iter().position(|v| v.ty().is_none()).unwrap_or(0);
+        self.refuse(op, x, TypeError::ClosedFrame { operand })
     }
 
     /// An axis that may count from the end (`-1` is the last), as an index.
@@ -130,7 +148,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub(crate) fn broadcast_with(self, op: &str, other: Var<'g>) -> Result<[Var<'g>; 2], Var<'g>> {
         let (Some(a), Some(b)) = (self.ty(), other.ty()) else {
-            return Err(if self.id.is_poisoned() { self } else { other });
+            return Err(self.untyped(op, &[self, other]));
         };
         if a.shape() == b.shape() {
             return Ok([self, other]);
@@ -157,6 +175,11 @@ impl<'g> Var<'g> {
             Err(poisoned) => poisoned,
         }
     }
+}
+
+/// Values of two graphs do not mix.
+pub(crate) fn other_graph() -> TypeError {
+    TypeError::Attribute("an operand belongs to another graph".into())
 }
 
 /// What arithmetic takes beside a variable: another variable, or a number.
@@ -205,11 +228,19 @@ macro_rules! numbers {
             #[track_caller]
             fn like(self, other: Var<'g>) -> Var<'g> {
                 let Some(ty) = other.ty() else { return other };
-                let value = self as f64;
-                let lossy = !ty.dtype().is_float() && value.fract() != 0.0;
-                if lossy || ty.dtype() == DType::Bool {
-                    let why = format!("{value} is not a value of type {}", ty.dtype());
+                let (value, dtype) = (self as f64, ty.dtype());
+                if dtype.is_float() {
+                    return other.full_like(value);
+                }
+                let held = Tensor::full(&Type::scalar(dtype), value).item() == Some(value);
+                if !held || dtype == DType::Bool {
+                    let why = format!("{self} is not a value of type {dtype}");
                     return other.refuse("constant", &[other], TypeError::Attribute(why));
+                }
+                if value as $number != self {
+                    // An integer between two doubles.
+                    let exact = Constant::new(Tensor::scalar(self as i64));
+                    return other.record(exact, &[]).broadcast_to(ty.shape());
                 }
                 other.full_like(value)
             }

@@ -9,9 +9,21 @@ use crate::{OptimError, Optimizer, Rate, Trained};
 /// Adam. `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `θ ← θ - lr · m̂ / (√v̂ + ε)` with
 /// `m̂ = m / (1-β₁ᵗ)`, `v̂ = v / (1-β₂ᵗ)`.
 ///
-/// State: 2 tensors per parameter + 1 step counter (8 bytes/parameter in f32).
+/// | symbol | option | default | |
+/// |---|---|---|---|
+/// | lr | `rate` | | per update, at least 0 |
+/// | β₁, β₂ | `betas` | 0.9, 0.999 | in `[0, 1)`, decay per update |
+/// | ε | `eps` | 1e-8 | at least 0, outside of the root and of the bias correction |
+/// | λ | `weight_decay` | 0 | at least 0, per update |
 ///
-/// **Source** Kingma and Ba, ICLR 2015, Alg. 1.
+/// State: 2 tensors per parameter (8 bytes/parameter in f32), 3 with AMSGrad; 1 rate and 1 step
+/// counter (16 bytes in all). `t` counts the updates of the optimizer: a parameter that joins
+/// later is corrected as if it had been there from the start, with moments of 0.
+///
+/// **Numerics** rate and bias corrections are computed in f64 and rounded once to the type of the
+/// parameter. Agrees with PyTorch to 1e-9 over 50 updates in f64.
+///
+/// **Source** Kingma and Ba, ICLR 2015, Alg. 1; the form is that of PyTorch's `Adam`.
 #[derive(Clone, Debug)]
 pub struct Adam {
     name: String,
@@ -20,6 +32,8 @@ pub struct Adam {
     eps: f64,
     weight_decay: f64,
     decoupled: bool,
+    amsgrad: bool,
+    maximize: bool,
 }
 
 impl Adam {
@@ -32,10 +46,13 @@ impl Adam {
             eps: 1e-8,
             weight_decay: 0.0,
             decoupled: false,
+            amsgrad: false,
+            maximize: false,
         }
     }
 
-    /// Prefix of its slots, `adam` if nothing is said: two optimizers of one model need two.
+    /// Prefix of its slots, `adam` if nothing is said (`adam.rate`, `adam.m/hidden.w`). Two
+    /// optimizers over one state need two.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.into();
@@ -62,6 +79,22 @@ impl Adam {
         self.weight_decay = decay;
         self
     }
+
+    /// AMSGrad: the largest `v` so far stands for `v` in the update. One more tensor per parameter.
+    ///
+    /// **Source** Reddi, Kale and Kumar, ICLR 2018, Alg. 2, with bias corrections as in PyTorch.
+    #[must_use]
+    pub fn amsgrad(mut self) -> Self {
+        self.amsgrad = true;
+        self
+    }
+
+    /// Climbs instead of descending.
+    #[must_use]
+    pub fn maximize(mut self) -> Self {
+        self.maximize = true;
+        self
+    }
 }
 
 impl Optimizer for Adam {
@@ -75,6 +108,7 @@ impl Optimizer for Adam {
 
     fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) {
         let Some(first) = trained.first() else { return };
+        let _at = g.at_layer(&self.name);
         let clock = self.rate.clock(g, &self.name, &first.param);
         let [b1, b2] = self.betas;
         // 1 - βᵗ with t counted from 1; with β = 0 there is nothing to correct.
@@ -89,8 +123,8 @@ impl Optimizer for Adam {
                 let name = format!("{}.{moment}", self.name);
                 p.param.slot(&name, p.param.ty().clone(), Init::zeros())
             };
-            let (slot_m, slot_v) = (slot("m"), slot("v"));
-            let (mut value, mut grad) = (p.value, p.grad);
+            let mut value = p.value;
+            let mut grad = if self.maximize { -p.grad } else { p.grad };
             if self.weight_decay != 0.0 {
                 if self.decoupled {
                     value = value * like(1.0 - clock.rate * self.weight_decay, p);
@@ -98,11 +132,18 @@ impl Optimizer for Adam {
                     grad = grad + value * self.weight_decay;
                 }
             }
+            let (slot_m, slot_v) = (slot("m"), slot("v"));
             let m = g.raw_param(&slot_m) * b1 + grad * (1.0 - b1);
             let v = g.raw_param(&slot_v) * b2 + grad * grad * (1.0 - b2);
             g.assign_param(&slot_m, m);
             g.assign_param(&slot_v, v);
-            let denominator = v.sqrt() / like(root, p) + self.eps;
+            let mut scale = v;
+            if self.amsgrad {
+                let slot_max = slot("v_max");
+                scale = g.raw_param(&slot_max).maximum(v);
+                g.assign_param(&slot_max, scale);
+            }
+            let denominator = scale.sqrt() / like(root, p) + self.eps;
             g.assign_param(&p.param, value - like(step_size, p) * m / denominator);
         }
     }
@@ -111,7 +152,8 @@ impl Optimizer for Adam {
 /// Adam with decoupled weight decay: `θ ← θ - lr · λθ` beside the update of [`Adam`], whose
 /// moments do not see the decay.
 ///
-/// State: 2 tensors per parameter + 1 step counter (8 bytes/parameter in f32).
+/// Options and state are those of [`Adam`], but for the default of the decay, 0.01: 2 tensors per
+/// parameter (8 bytes/parameter in f32), 3 with AMSGrad; 1 rate and 1 step counter.
 ///
 /// **Source** Loshchilov and Hutter, ICLR 2019, Alg. 2.
 #[derive(Clone, Debug)]
@@ -123,7 +165,7 @@ impl AdamW {
         AdamW(Adam { decoupled: true, weight_decay: 0.01, ..Adam::new(rate).named("adamw") })
     }
 
-    /// See [`Adam::named`].
+    /// Prefix of its slots, `adamw` if nothing is said; see [`Adam::named`].
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         AdamW(self.0.named(name))
@@ -145,6 +187,18 @@ impl AdamW {
     #[must_use]
     pub fn weight_decay(self, decay: f64) -> Self {
         AdamW(self.0.weight_decay(decay))
+    }
+
+    /// See [`Adam::amsgrad`].
+    #[must_use]
+    pub fn amsgrad(self) -> Self {
+        AdamW(self.0.amsgrad())
+    }
+
+    /// See [`Adam::maximize`].
+    #[must_use]
+    pub fn maximize(self) -> Self {
+        AdamW(self.0.maximize())
     }
 }
 

@@ -7,9 +7,29 @@ use pleach_ops::prelude::*;
 use crate::OptimError;
 use crate::error::{at_least_zero, range};
 
-/// A factor that changes with time. Time is counted in updates of the optimizer, from 0.
-pub trait Schedule: Debug {
-    /// The factor before update `t` (an f64 scalar, a whole number), as nodes.
+/// A factor of the rate that changes with time. Time is counted in updates of the optimizer.
+///
+/// A schedule appends nodes, so it may be anything that the operators can say:
+///
+/// ```
+/// use pleach_ops::prelude::*;
+/// use pleach_optim::{Rate, Schedule, Sgd};
+///
+/// /// `min(1, (t + 1) / over)`
+/// #[derive(Debug)]
+/// struct Warmup { over: u32 }
+///
+/// impl Schedule for Warmup {
+///     fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
+///         ((t + 1.0) / f64::from(self.over)).minimum(1.0)
+///     }
+/// }
+/// let optimizer = Sgd::new(Rate::new(0.1, Warmup { over: 100 }));
+/// ```
+pub trait Schedule: Debug + Send + Sync {
+    /// The factor in force at the update that `t` others came before: `t` is 0 at the first. An
+    /// f64 scalar of an f64 scalar.
+    #[track_caller]
     fn factor<'g>(&self, t: Var<'g>) -> Var<'g>;
 
     /// Do the options make sense?
@@ -31,19 +51,20 @@ impl Schedule for Constant {
     }
 }
 
-/// `gamma^⌊t / every⌋`: the rate falls by a factor every `every` updates (PyTorch's `StepLR`).
+/// `gamma^⌊t / every⌋`: the rate changes by a factor at every `every`-th update (PyTorch's
+/// `StepLR`). Computed as `exp(⌊t / every⌋ · ln gamma)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Updates between two falls, at least 1.
+    /// Updates from one change to the next, at least 1.
     pub every: u64,
-    /// The factor of one fall, above 0.
+    /// The factor of one change, above 0.
     pub gamma: f64,
 }
 
 impl Schedule for Step {
     fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
-        let falls = (t / self.every as f64).floor();
-        (falls * self.gamma.ln()).exp()
+        let changes = (t / self.every as f64).floor();
+        (changes * self.gamma.ln()).exp()
     }
 
     fn check(&self) -> Result<(), OptimError> {
@@ -54,8 +75,10 @@ impl Schedule for Step {
 }
 
 /// `min + (1 - min) · (1 + cos(π t / steps)) / 2`: half a cosine from 1 to `min` over `steps`
-/// updates, `min` from then on (PyTorch's `CosineAnnealingLR` within its period, with
-/// `eta_min = min · rate`).
+/// updates, `min` from then on.
+///
+/// PyTorch's `CosineAnnealingLR` is the same up to `T_max = steps`, with `eta_min = min · rate`;
+/// past it, that one rises again.
 ///
 /// **Source** Loshchilov and Hutter, ICLR 2017, eq. 5 without restarts.
 #[derive(Clone, Copy, Debug, PartialEq)]

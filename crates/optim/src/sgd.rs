@@ -2,15 +2,26 @@
 
 use pleach_ops::prelude::*;
 
-use crate::error::at_least_zero;
+use crate::error::{at_least_zero, range};
 use crate::rate::like;
 use crate::{OptimError, Optimizer, Rate, Trained};
 
 /// Gradient descent. `g ← g + λθ`, `b ← μb + (1-τ)g` (at first `b ← g`), `θ ← θ - lr · b`; with
 /// Nesterov's momentum `θ ← θ - lr · (g + μb)`; without momentum `θ ← θ - lr · g`.
 ///
-/// State: with momentum 1 tensor per parameter (4 bytes/parameter in f32), without none; 1 step
-/// counter.
+/// | symbol | option | default | |
+/// |---|---|---|---|
+/// | lr | `rate` | | per update, at least 0 |
+/// | μ | `momentum` | 0 | at least 0, per update |
+/// | τ | `dampening` | 0 | |
+/// | λ | `weight_decay` | 0 | at least 0, per update |
+///
+/// State: with momentum 1 tensor per parameter (4 bytes/parameter in f32), without none; 1 rate
+/// and 1 step counter (16 bytes in all). "At first" is the first update of the optimizer: the
+/// momentum of a parameter that joins later begins at 0, dampened.
+///
+/// **Numerics** the rate is computed in f64 and rounded once to the type of the parameter. Agrees
+/// with PyTorch to 1e-9 over 50 updates in f64.
 ///
 /// **Source** Sutskever et al., ICML 2013; the form is that of PyTorch's `SGD`.
 #[derive(Clone, Debug)]
@@ -38,7 +49,8 @@ impl Sgd {
         }
     }
 
-    /// Prefix of its slots, `sgd` if nothing is said: two optimizers of one model need two.
+    /// Prefix of its slots, `sgd` if nothing is said (`sgd.rate`, `sgd.momentum/hidden.w`). Two
+    /// optimizers over one state need two.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.into();
@@ -86,6 +98,8 @@ impl Optimizer for Sgd {
         self.rate.check(&self.name)?;
         at_least_zero(&self.name, "momentum", self.momentum)?;
         at_least_zero(&self.name, "weight decay", self.weight_decay)?;
+        let finite = self.dampening.is_finite();
+        range(&self.name, "dampening", "finite", self.dampening, finite)?;
         if self.nesterov && (self.momentum <= 0.0 || self.dampening != 0.0) {
             let reason = "Nesterov's momentum wants momentum above 0 and no dampening";
             return Err(OptimError::Conflict { optimizer: self.name.clone(), reason });
@@ -95,6 +109,7 @@ impl Optimizer for Sgd {
 
     fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) {
         let Some(first) = trained.first() else { return };
+        let _at = g.at_layer(&self.name);
         let clock = self.rate.clock(g, &self.name, &first.param);
         // The first momentum is the gradient, undampened.
         let fresh = clock.t.equal(0.0);

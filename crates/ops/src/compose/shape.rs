@@ -49,7 +49,8 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn split(self, axis: i64, lengths: &[usize]) -> Vec<Var<'g>> {
         let _at = self.graph().at();
-        let (left, right) = (lengths.iter().sum::<usize>(), self.size(axis));
+        let left = lengths.iter().fold(0usize, |sum, &n| sum.saturating_add(n));
+        let right = self.size(axis);
         if left != right {
             let reason = TypeError::Sizes { what: "sum of lengths and axis", left, right };
             return vec![self.refuse("split", &[self], reason); lengths.len()];

@@ -22,10 +22,8 @@ impl<'g> Var<'g> {
     /// other branch; two numbers are `f32`.
     #[track_caller]
     pub fn select(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
-        let g = self.graph();
-        let scalar = Var::new(g, g.push(Full::new(&Type::scalar(DType::F32), 0.0).into(), &[]));
-        let (like_a, like_b) = (a.var(), b.var());
-        let like = like_a.or(like_b).unwrap_or(scalar);
+        let scalar = || self.record(Full::new(&Type::scalar(DType::F32), 0.0), &[]);
+        let like = a.var().or(b.var()).unwrap_or_else(scalar);
         let [a, b] = match a.like(like).broadcast_with("select", b.like(like)) {
             Ok(x) => x,
             Err(poisoned) => return poisoned,

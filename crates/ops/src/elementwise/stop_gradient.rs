@@ -26,7 +26,7 @@ impl<'g> Var<'g> {
 
 impl Primitive<1> for StopGradient {
     const NAME: &'static str = "stop_gradient";
-    // Elementwise, but not differentiable: its own forward rule says so.
+    // The forward rule of an elementwise operator is its gradient rule, which cuts.
     const TRAITS: Traits = Traits::ELEMENTWISE;
 
     fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {

@@ -78,7 +78,14 @@ impl Primitive<2> for Gather {
     }
 
     fn cost(&self, [_, indices]: [&Type; 2], y: &Type) -> Cost {
-        Cost { flops: 0, bytes: (2 * y.bytes() + indices.bytes()) as u64 }
+        Cost { bytes: Cost::elementwise(&[y, indices], y, 0).bytes, ..Cost::FREE }
+    }
+
+    /// But for `axis` of `x`, an element comes from its own place.
+    fn axes(&self, x: [&Type; 2], _: &Type) -> AxisRelations {
+        let mut relations = AxisRelations::same(&x);
+        relations.0[0][self.axis] = Axis::Opaque;
+        relations
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {

@@ -26,7 +26,8 @@ pub struct ScatterAdd {
 impl ScatterAdd {
     /// Along `axis`, which has length `len` in the result.
     pub fn new(axis: usize, len: usize) -> ScatterAdd {
-        ScatterAdd { axis: axis as u32, len }
+        // No operand has so many axes: the type rule refuses it.
+        ScatterAdd { axis: axis.try_into().unwrap_or(u32::MAX), len }
     }
 
     fn axis(&self) -> usize {
@@ -91,6 +92,13 @@ impl Primitive<2> for ScatterAdd {
 
     fn cost(&self, x: [&Type; 2], y: &Type) -> Cost {
         Cost { flops: x[0].numel() as u64, bytes: Cost::elementwise(&x, y, 0).bytes }
+    }
+
+    /// But for `axis`, an element goes to its own place.
+    fn axes(&self, x: [&Type; 2], _: &Type) -> AxisRelations {
+        let mut relations = AxisRelations::same(&x);
+        relations.0.iter_mut().for_each(|axes| axes[self.axis()] = Axis::Opaque);
+        relations
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {

@@ -1,5 +1,7 @@
 //! Take: slices chosen along an axis.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::index::check_indices;
@@ -77,7 +79,19 @@ impl Primitive<2> for Take {
     }
 
     fn cost(&self, [_, indices]: [&Type; 2], y: &Type) -> Cost {
-        Cost { flops: 0, bytes: (2 * y.bytes() + indices.bytes()) as u64 }
+        Cost { bytes: Cost::elementwise(&[y, indices], y, 0).bytes, ..Cost::FREE }
+    }
+
+    /// But for `axis` of `x`, every axis is found in the result.
+    fn axes(&self, [x, indices]: [&Type; 2], _: &Type) -> AxisRelations {
+        let relation = |axis: usize| match axis.cmp(&self.axis) {
+            Ordering::Less => Axis::Same(axis),
+            Ordering::Equal => Axis::Opaque,
+            Ordering::Greater => Axis::Same(axis - 1 + indices.rank()),
+        };
+        let x = (0..x.rank()).map(relation).collect();
+        let inner = (0..indices.rank()).map(|axis| Axis::Same(self.axis + axis)).collect();
+        AxisRelations(vec![x, inner])
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {

@@ -27,7 +27,8 @@ pub struct TakeAdd {
 impl TakeAdd {
     /// Along `axis`, which has length `len` in the result.
     pub fn new(axis: usize, len: usize) -> TakeAdd {
-        TakeAdd { axis: axis as u32, len }
+        // No operand has so many axes: the type rule refuses it.
+        TakeAdd { axis: axis.try_into().unwrap_or(u32::MAX), len }
     }
 
     fn axis(&self) -> usize {
@@ -88,6 +89,18 @@ impl Primitive<2> for TakeAdd {
 
     fn cost(&self, x: [&Type; 2], y: &Type) -> Cost {
         Cost { flops: x[0].numel() as u64, bytes: Cost::elementwise(&x, y, 0).bytes }
+    }
+
+    /// Axes of `x` that the indices do not count are found in the result.
+    fn axes(&self, [x, indices]: [&Type; 2], _: &Type) -> AxisRelations {
+        let (first, rank) = (self.axis(), indices.rank());
+        let relation = |axis: usize| match axis {
+            _ if axis < first => Axis::Same(axis),
+            _ if axis < first + rank => Axis::Opaque,
+            _ => Axis::Same(axis + 1 - rank),
+        };
+        let x = (0..x.rank()).map(relation).collect();
+        AxisRelations(vec![x, vec![Axis::Opaque; rank]])
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {

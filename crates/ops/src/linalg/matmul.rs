@@ -26,7 +26,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn matmul(self, other: Var<'g>) -> Var<'g> {
         let (Some(a), Some(b)) = (self.ty(), other.ty()) else {
-            return if self.id().is_poisoned() { self } else { other };
+            return self.untyped("matmul", &[self, other]);
         };
         let (rank_a, rank_b) = (a.rank(), b.rank());
         if rank_a == 0 || rank_b == 0 {
@@ -121,7 +121,10 @@ impl Primitive<2> for MatMul {
 
     fn cost(&self, x: [&Type; 2], y: &Type) -> Cost {
         let k = x[0].shape()[y.rank() - 1] as u64;
-        Cost { flops: 2 * k * y.numel() as u64, bytes: Cost::elementwise(&x, y, 0).bytes }
+        Cost {
+            flops: (2 * k).saturating_mul(y.numel() as u64),
+            bytes: Cost::elementwise(&x, y, 0).bytes,
+        }
     }
 
     fn axes(&self, _: [&Type; 2], y: &Type) -> AxisRelations {

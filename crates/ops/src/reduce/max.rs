@@ -46,6 +46,9 @@ impl<'g> Var<'g> {
 
 /// Cotangent of a selecting reduction: shared evenly among the elements equal to the result.
 pub(crate) fn share<'g>(axes: &[usize], x: Var<'g>, y: Var<'g>, dy: Var<'g>) -> Var<'g> {
+    if axes.is_empty() {
+        return dy;
+    }
     // Nothing is divided by a count of 0, or the derivative by `dy` would be NaN.
     if x.shape().contains(&0) {
         return x.full_like(0.0);

@@ -81,16 +81,23 @@ impl Primitive<1> for Broadcast {
         dy.sum_to(x.shape()).into()
     }
 
-    /// To its own shape it is nothing; of a broadcast it is one broadcast.
+    /// To its own shape it is nothing. Of a broadcast it is one broadcast if one of the two adds
+    /// axes only: else the gradient would be summed at once and not, with a rounding between,
+    /// twice.
     fn simplify(&self, [x]: [Var<'_>; 1]) -> Simpler<Op> {
         if x.shape()[..] == self.shape[..] {
             return Simpler::Existing(x.id());
         }
-        match node_if(x, |op| matches!(op, Op::Broadcast(_))) {
-            Some(inner) => {
-                Simpler::Push(self.clone().into(), SmallVec::from_iter([inner.inputs[0]]))
-            }
-            None => Simpler::Same,
+        let Some(inner) = node_if(x, |op| matches!(op, Op::Broadcast(_))) else {
+            return Simpler::Same;
+        };
+        let numel = |shape: &[usize]| shape.iter().product::<usize>();
+        let middle = inner.ty.numel();
+        let source = x.graph().ty(inner.inputs[0]).numel();
+        if source == middle || middle == numel(&self.shape) {
+            Simpler::Push(self.clone().into(), SmallVec::from_iter([inner.inputs[0]]))
+        } else {
+            Simpler::Same
         }
     }
 

@@ -30,9 +30,8 @@ impl Permute {
 
     /// The order that undoes this one.
     pub fn inverse(&self) -> Permute {
-        let mut inverse = vec![0; self.order.len()];
-        self.order.iter().enumerate().for_each(|(i, &axis)| inverse[axis] = i);
-        Permute::new(&inverse)
+        let place = |axis| self.order.iter().position(|&a| a == axis).unwrap_or(axis);
+        Permute { order: (0..self.order.len()).map(place).collect() }
     }
 }
 

@@ -76,8 +76,11 @@ impl Primitive<1> for Slice {
     fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {
         let inside = |(r, &n): (&Range, &usize)| r.start <= r.stop && r.stop <= n && r.step >= 1;
         if self.ranges.len() != x.rank() || !self.ranges.iter().zip(&x.shape()[..]).all(inside) {
-            let list: Vec<String> =
-                self.ranges.iter().map(|r| format!("{}..{}", r.start, r.stop)).collect();
+            let text = |r: &Range| match r.step {
+                1 => format!("{}..{}", r.start, r.stop),
+                step => format!("{}..{} by {step}", r.start, r.stop),
+            };
+            let list: Vec<String> = self.ranges.iter().map(text).collect();
             let why = format!("ranges [{}] do not lie in shape {}", list.join(", "), x.shape());
             return Err(TypeError::Attribute(why)); // (C1)
         }
@@ -94,7 +97,8 @@ impl Primitive<1> for Slice {
     fn vjp<'g>(&self, _: usize, [x]: [Var<'g>; 1], _: Var<'g>, dy: Var<'g>) -> Grad<'g> {
         let shape = x.shape();
         let mut dx = dy;
-        for (axis, r) in self.ranges.iter().enumerate().filter(|(_, r)| r.step > 1) {
+        let apart = |r: &Range| r.step > 1 && r.count() > 1;
+        for (axis, r) in self.ranges.iter().enumerate().filter(|(_, r)| apart(r)) {
             // [.., n, ..] -> [.., n, 1, ..] -> pad to [.., n, step, ..] -> [.., n·step, ..]
             let mut apart = dx.shape().to_vec();
             apart.insert(axis + 1, 1);
@@ -148,9 +152,13 @@ impl Primitive<1> for Slice {
             Range { start, stop, step: 1 + dims.pick(3 * i as u64 + 2, 3) }
         };
         let ranges: Vec<Range> = dims.shape.iter().enumerate().map(range).collect();
+        let tail = |r: &Range, &n: &usize| Range { start: r.start.min(n / 2), stop: n, step: 1 };
+        let tails: Vec<Range> =
+            ranges.iter().zip(&dims.shape[..]).map(|(r, n)| tail(r, n)).collect();
         let ints = dims.of(DType::U8, dims.shape.clone());
         vec![
             Sample::new(Slice::new(&ranges), [dims.float()]),
+            Sample::new(Slice::new(&tails), [dims.float()]),
             Sample::new(Slice::new(&ranges), [ints]),
         ]
     }

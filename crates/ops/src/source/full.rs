@@ -9,16 +9,31 @@ use crate::prelude::rules::*;
 /// `y[i] = value`. A splat takes no memory in a plan, whatever its shape; rules and folding see
 /// its value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Full {
     value: Real,
     ty: Arc<Type>,
 }
 
+/// As a hand may have written it: the number not yet one of the element type.
+#[derive(Deserialize)]
+struct Written {
+    value: f64,
+    ty: Type,
+}
+
+impl From<Written> for Full {
+    fn from(written: Written) -> Full {
+        Full::new(&written.ty, written.value)
+    }
+}
+
 impl Full {
-    /// Every element of a `ty` equal to `value`, rounded to its element type (NaN keeps no
-    /// payload).
+    /// Every element of a `ty` equal to `value`, rounded to its element type (NaN keeps neither
+    /// sign nor payload).
     pub fn new(ty: &Type, value: f64) -> Full {
         let rounded = Tensor::full(&Type::scalar(ty.dtype()), value).item().unwrap_or(value);
+        let rounded = if rounded.is_nan() { f64::NAN } else { rounded };
         Full { value: Real(rounded), ty: Arc::new(ty.clone()) }
     }
 

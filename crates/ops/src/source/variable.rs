@@ -23,6 +23,9 @@ struct Info {
     ty: Type,
     init: Init,
     key: Key,
+    /// The shape asked for, if no value can have it; the type is then that of a scalar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    too_large: Option<Shape>,
 }
 
 impl Variable {
@@ -34,7 +37,30 @@ impl Variable {
         init: Init,
         key: Key,
     ) -> Variable {
-        Variable(Arc::new(Info { registry, name, kind, ty, init, key }))
+        Variable(Arc::new(Info { registry, name, kind, ty, init, key, too_large: None }))
+    }
+
+    /// What stands for a variable of a shape that no value can have.
+    pub(crate) fn too_large(
+        registry: u32,
+        name: String,
+        kind: Kind,
+        dtype: DType,
+        shape: Shape,
+    ) -> Variable {
+        let (ty, init, too_large) = (Type::scalar(dtype), Init::zeros(), Some(shape));
+        Variable(Arc::new(Info { registry, name, kind, ty, init, key: Key(0), too_large }))
+    }
+
+    /// Can there be a variable of this type that begins so?
+    pub(crate) fn check(&self) -> Result<(), TypeError> {
+        if let Some(shape) = &self.0.too_large {
+            Type::new(self.0.ty.dtype(), shape)?;
+        }
+        match &self.0.init {
+            Init::Value(value) => require_shape(value.ty(), self.0.ty.shape()),
+            _ => Ok(()),
+        }
     }
 
     /// A slot of an optimizer beside this variable: `adam.m` of `hidden.w` is named
@@ -45,9 +71,9 @@ impl Variable {
     }
 
     /// A slot of an optimizer that belongs to no single parameter, such as its step counter, in
-    /// the registry of this variable.
+    /// the registry of this variable. Whichever variable is asked, it is the same slot.
     pub fn shared_slot(&self, name: &str, ty: Type, init: Init) -> Variable {
-        Variable::new(self.0.registry, name.into(), Kind::Slot, ty, init, self.0.key)
+        Variable::new(self.0.registry, name.into(), Kind::Slot, ty, init, Key(0).fold_str(name))
     }
 
     /// Its full name: `encoder.0.w`.
@@ -98,6 +124,7 @@ impl Primitive<0> for Variable {
     const TRAITS: Traits = Traits::SOURCE;
 
     fn infer(&self, []: [&Type; 0]) -> Result<Type, TypeError> {
+        self.check()?;
         Ok(self.0.ty.clone())
     }
 
