@@ -206,7 +206,7 @@ impl Plan {
         state: &mut State,
         feeds: impl IntoIterator<Item = &'f Tensor>,
     ) -> Result<Outputs<'_>, ExecError> {
-        if self.places.len() != state.entries.len() {
+        if self.state != state.id || self.places.len() != state.entries.len() {
             self.locate(state)?;
         }
         let mut bound = recycle(std::mem::take(&mut self.bound));

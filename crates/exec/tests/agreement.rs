@@ -1,5 +1,7 @@
 //! A plan computes what the reference interpreter computes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod graphs;
 
 use graphs::{Case, all, copy, differ};

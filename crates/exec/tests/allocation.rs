@@ -1,6 +1,8 @@
 //! A training step allocates nothing from its second run on, but for the packing of the matrix
 //! library.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use pleach_exec::{Options, Plan, State};
 use pleach_ops::prelude::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};

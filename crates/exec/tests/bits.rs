@@ -1,5 +1,7 @@
 //! The same bits, whatever the threads, the compilation, and what lay in memory before.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod graphs;
 
 use graphs::{Case, Named, all, bits_differ};

@@ -1,5 +1,7 @@
 //! What can go wrong, and that it changes nothing.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod graphs;
 
 use expect_test::expect;

@@ -1,5 +1,7 @@
 //! `State`: values by name.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use pleach_exec::{ExecError, Options, Plan, State};
 use pleach_ops::{Kind, RUNS, SEED, prelude::*};
 
