@@ -4,14 +4,14 @@ use pleach_ops::prelude::*;
 
 /// Row `i` of a table for every index `i`.
 ///
-/// | | shape | |
+/// | | shape | dtype |
 /// |---|---|---|
-/// | `indices` | any | i32, i64, in `0..rows` |
-/// | `w` | `[rows, width]` | |
-/// | `y` | `[.., width]` | |
+/// | `indices` | `[..]`, any | i32, i64, in `0..rows` |
+/// | `w` | `[rows, width]` | that of the [`Params`] |
+/// | `y` | `[.., width]` | as `w` |
 ///
 /// Begins as PyTorch's `nn.Embedding`: standard normal. An index outside of the table is an error
-/// of the run.
+/// of the run. The gradient of a row is the sum over the places it stands at.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     /// Path of the layer, for errors and profiles.
@@ -21,13 +21,13 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table `w` in scope `p`.
+    /// A table `w` of `rows` vectors of this width in scope `p`.
     pub fn new(p: &Params, rows: usize, width: usize) -> Embedding {
         let w = p.param("w", [rows, width], Init::normal(0.0, 1.0));
         Embedding { path: p.path().into(), w }
     }
 
-    /// The rows at `indices`.
+    /// The rows at `indices`. Errors name the layer and the caller's line.
     #[track_caller]
     pub fn call<'g>(&self, indices: Var<'g>) -> Var<'g> {
         let g = indices.graph();

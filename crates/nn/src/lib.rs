@@ -5,10 +5,15 @@
 //! | a linear map | [`Linear`] |
 //! | a table of vectors | [`Embedding`] |
 //! | noise against overfitting | [`Dropout`] |
+//! | layers in a row | [`Sequential`] |
 //! | initial values | [`init`] |
 //!
-//! A layer holds no values and no graph: one layer may be called in any number of graphs, and any
-//! number of times in one. Calling it twice uses the same parameters: sharing is reusing a node.
+//! A layer's parameters are named in the scope it is given, and begin at a pure function of the
+//! model's seed and their name. A layer holds no values and no graph: one layer may be called in
+//! any number of graphs, and any number of times in one. Calling it twice uses the same parameters,
+//! and so does a second layer made of the same [`Param`](pleach_ops::Param)s: sharing is reusing a
+//! node. What a layer records comes from the caller's line in the layer's path, so an error reads
+//! `hidden: matmul(…) (built at …)`.
 //!
 //! ```
 //! use pleach_nn::Linear;
@@ -24,7 +29,9 @@ mod dropout;
 mod embedding;
 pub mod init;
 mod linear;
+mod sequential;
 
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use linear::Linear;
+pub use sequential::{Layer, Sequential};

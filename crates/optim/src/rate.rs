@@ -48,7 +48,7 @@ impl Rate {
         let counter = scalar("steps", I64, 0.0);
         let steps = g.raw_param(&counter);
         if g.roots().iter().any(|root| root.target == Some(steps.id())) {
-            let why = "another optimizer of this graph has this name: give one another, by `named`";
+            let why = "another optimizer has this name: give one another by `named`";
             g.refuse("update", &[], TypeError::Attribute(why.into()));
         } else {
             g.assign_param(&counter, steps + 1);

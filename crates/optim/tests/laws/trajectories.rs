@@ -1,9 +1,6 @@
 //! Fifty updates of three problems follow PyTorch's path, number by number, in f64.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::{Runner, close, data, minimize, numbers, shape, tensor};
+use crate::support::{Runner, close, data, minimize, numbers, shape, tensor};
 use pleach_ops::prelude::*;
 use pleach_optim::{Adam, AdamW, Optimizer, Sgd};
 use serde_json::Value;

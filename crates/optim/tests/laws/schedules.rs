@@ -1,9 +1,6 @@
 //! Schedules against PyTorch's values, and rates as slots of the state.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::{Runner, close, data, minimize, numbers};
+use crate::support::{Runner, close, data, minimize, numbers};
 use pleach_ops::prelude::*;
 use pleach_optim::{Constant, Cosine, Rate, Schedule, Sgd, Step};
 

@@ -1,9 +1,6 @@
 //! Clipping by the global norm.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::{Runner, close, data, minimize, tensor};
+use crate::support::{Runner, close, data, minimize, tensor};
 use pleach_ops::prelude::*;
 use pleach_optim::{Optimizer, Sgd, Trained};
 
