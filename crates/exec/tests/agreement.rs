@@ -83,7 +83,7 @@ fn operand<'g>(
 }
 
 fn check(sample: &Sample, seed: u64) -> Result<usize, String> {
-    let g = if seed % 2 == 0 { Graph::raw() } else { Graph::new() };
+    let g = if seed.is_multiple_of(2) { Graph::raw() } else { Graph::new() };
     let mut feeds = Vec::new();
     let key = Key(seed);
     let x: Vec<NodeId> = (sample.inputs.iter().enumerate())

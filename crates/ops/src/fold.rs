@@ -13,13 +13,16 @@ pub(crate) fn splat(op: &Op, exact: bool, g: &Graph, inputs: &[NodeId]) -> Optio
         return None;
     }
     let view = matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_));
-    if !view && !(exact && op.traits_elementwise()) {
+    let foldable = view || exact && op.traits_elementwise();
+    if !foldable {
         return None;
     }
-    let nodes: SmallVec<[_; 3]> = inputs.iter().map(|&id| g.node(id)).collect();
-    let splats: Option<SmallVec<[&Full; 3]>> =
-        nodes.iter().map(|n| if let Op::Full(full) = &n.op { Some(full) } else { None }).collect();
-    let splats = splats?;
+    let full = |&id| Some(g.node(id)).filter(|node| matches!(node.op, Op::Full(_)));
+    let nodes: SmallVec<[_; 3]> = inputs.iter().map(full).collect::<Option<_>>()?;
+    let splats: SmallVec<[&Full; 3]> = nodes
+        .iter()
+        .filter_map(|node| if let Op::Full(full) = &node.op { Some(full) } else { None })
+        .collect();
     let types: SmallVec<[_; 3]> = nodes.iter().map(|n| &n.ty).collect();
     let ty = op.operation().infer(&types).ok()?;
     let value = if view {

@@ -6,7 +6,7 @@
 //! | record a computation | [`Graph`], [`GraphExt`], [`Var`] |
 //! | name parameters | [`Params`], [`Param`], [`Init`] |
 //! | know what an operator does | the struct of its name: [`Add`], [`MatMul`], [`Sum`], … |
-//! | write an operator | [`Primitive`], [`Var::apply`] |
+//! | write an operator | [`Primitive`], [`Var::apply`], `docs/adding-an-operator.md` |
 //! | see values | [`Var::eval`], [`interpret`](interpret::interpret) |
 //! | walk over all operators | [`OPERATORS`], [`Sample`] |
 //!

@@ -74,12 +74,15 @@ macro_rules! operators {
         pub const OPERATORS: &[OperatorInfo] = &[
             $(OperatorInfo {
                 name: operators!(@name $op $arity),
+                operands: operators!(@operands $arity),
                 samples: operators!(@samples $op $arity),
             },)*
         ];
     };
     (@name $op:ident (..)) => { <$op as crate::Variadic>::NAME };
     (@name $op:ident ($n:literal)) => { <$op as crate::Primitive<$n>>::NAME };
+    (@operands (..)) => { None };
+    (@operands ($n:literal)) => { Some($n) };
     (@exact $op:ident (..)) => { false };
     (@exact $op:ident ($n:literal)) => { <$op as crate::Primitive<$n>>::EXACT };
     (@retype $op:ident (..) $x:ident $from:ident $to:ident) => { Op::$op($x.clone()) };
@@ -101,6 +104,8 @@ const _: () = assert!(std::mem::size_of::<Op>() <= 32);
 pub struct OperatorInfo {
     /// Name in text form.
     pub name: &'static str,
+    /// Number of operands, if it is fixed.
+    pub operands: Option<usize>,
     /// Its samples for a generated shape.
     pub samples: fn(&Dims) -> Vec<Sample>,
 }

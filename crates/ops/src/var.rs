@@ -64,6 +64,7 @@ impl<'g> Var<'g> {
     ///
     /// # Errors
     /// The error with operator, operand types and the line that asked for it.
+    #[expect(clippy::result_large_err, reason = "asked by users, once, when something is wrong")]
     pub fn ok(self) -> Result<Var<'g>, BuildError> {
         match self.graph.error_of(self.id) {
             Some(error) => Err(error),

@@ -40,11 +40,12 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn mse(self, target: Var<'g>) -> Var<'g> {
         let _at = self.graph().at();
-        if let (Some(x), Some(t)) = (self.ty(), target.ty()) {
-            if x.shape() != t.shape() {
-                let reason = TypeError::Shapes(x.shape().clone(), t.shape().clone());
-                return self.refuse("mse", &[self, target], reason);
-            }
+        let (Some(x), Some(t)) = (self.ty(), target.ty()) else {
+            return self.untyped("mse", &[self, target]);
+        };
+        if x.shape() != t.shape() {
+            let reason = TypeError::Shapes(x.shape().clone(), t.shape().clone());
+            return self.refuse("mse", &[self, target], reason);
         }
         let d = self - target;
         (d * d).mean()

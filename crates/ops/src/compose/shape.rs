@@ -9,18 +9,21 @@ impl<'g> Var<'g> {
     /// A new axis of length 1 at `axis` (`-1`: after the last).
     #[track_caller]
     pub fn unsqueeze(self, axis: i64) -> Var<'g> {
-        let mut shape = self.shape().to_vec();
-        let at = if axis < 0 { axis + shape.len() as i64 + 1 } else { axis };
-        match usize::try_from(at) {
-            Ok(at) if at <= shape.len() => {
+        match self.new_axis(axis) {
+            Ok(at) => {
+                let mut shape = self.shape().to_vec();
                 shape.insert(at, 1);
                 self.reshape(shape)
             }
-            _ => {
-                let rank = shape.len() + 1;
-                self.refuse("unsqueeze", &[self], TypeError::Axis { axis, rank })
-            }
+            Err(reason) => self.refuse("unsqueeze", &[self], reason),
         }
+    }
+
+    /// Where an axis can be put in: one place more than there are axes.
+    fn new_axis(self, axis: i64) -> Result<usize, TypeError> {
+        let rank = self.shape().rank() + 1;
+        let at = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(at).ok().filter(|&at| at < rank).ok_or(TypeError::Axis { axis, rank })
     }
 
     /// Without an axis of length 1.
@@ -41,6 +44,9 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn stack(self, others: &[Var<'g>], axis: i64) -> Var<'g> {
         let _at = self.graph().at();
+        if let Err(reason) = self.new_axis(axis) {
+            return self.refuse("stack", &[&[self], others].concat(), reason);
+        }
         let rest: Vec<Var<'g>> = others.iter().map(|v| v.unsqueeze(axis)).collect();
         self.unsqueeze(axis).concat(&rest, axis)
     }

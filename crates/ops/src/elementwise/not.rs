@@ -16,9 +16,18 @@ use crate::prelude::rules::*;
 pub struct Not;
 
 impl<'g> Var<'g> {
-    /// Logical not, see [`Not`].
+    /// Logical not, see [`Not`]; `!mask` is the same.
     #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "it is implemented, too: see below")]
     pub fn not(self) -> Var<'g> {
+        self.record(Not, &[self])
+    }
+}
+
+impl<'g> std::ops::Not for Var<'g> {
+    type Output = Var<'g>;
+    #[track_caller]
+    fn not(self) -> Var<'g> {
         self.record(Not, &[self])
     }
 }
@@ -67,11 +76,11 @@ mod tests {
     #[test]
     fn its_truth_table() {
         let g = Graph::new();
-        let (a, b) = (g.input("a", BOOL, [4]), g.input("b", BOOL, [4]));
-        let _ = b;
-        let x = Tensor::new([4], vec![false, false, true, true]).unwrap();
-        let y = Tensor::new([4], vec![false, true, false, true]).unwrap();
-        assert_eq!(a.not().eval(&[&x, &y]).unwrap().to_i64s(), [1, 1, 0, 0]);
+        let a = g.input("a", BOOL, [2]);
+        let x = Tensor::new([2], vec![false, true]).unwrap();
+        assert_eq!(a.not().eval(&[&x]).unwrap().to_i64s(), [1, 0]);
+        assert_eq!((!a).id(), a.not().id());
+        assert_eq!((!!a).id(), a.id());
         let c = g.input("c", F32, [4]);
         assert!(c.not().ok().is_err()); // (C1)
     }

@@ -60,7 +60,6 @@ mod tests {
     fn its_truth_table() {
         let g = Graph::new();
         let (a, b) = (g.input("a", BOOL, [4]), g.input("b", BOOL, [4]));
-        let _ = b;
         let x = Tensor::new([4], vec![false, false, true, true]).unwrap();
         let y = Tensor::new([4], vec![false, true, false, true]).unwrap();
         assert_eq!(a.or(b).eval(&[&x, &y]).unwrap().to_i64s(), [0, 1, 1, 1]);

@@ -68,9 +68,11 @@ impl Primitive<3> for Select {
         }
     }
 
-    /// Both branches the same: the condition does not matter.
+    /// Both branches the same: the condition does not matter. Not so for floats, whose gradient is
+    /// the sum of two branches, `-0 + 0 = 0`.
     fn simplify(&self, [_, a, b]: [Var<'_>; 3]) -> Simpler<Op> {
-        if a.id() == b.id() { Simpler::Existing(a.id()) } else { Simpler::Same }
+        let same = a.id() == b.id() && !a.dtype().is_float();
+        if same { Simpler::Existing(a.id()) } else { Simpler::Same }
     }
 
     fn lower(&self, _: [&Type; 3], _: &Type) -> Lowering {

@@ -60,6 +60,9 @@ impl Primitive<1> for Sum {
     }
 
     fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
+        if self.axes.is_empty() {
+            return Ok(x.clone()); // Nothing is added: -0 stays.
+        }
         Ok(reduce(x, y, &self.axes, (0.0, |a, b| a + b), (0, i64::wrapping_add)))
     }
 
