@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example quickstart [-- --seed N]`
 
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;

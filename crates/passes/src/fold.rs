@@ -1,32 +1,26 @@
 //! Folds operators of constants.
 //!
 //! ```text
-//! %0 = constant [1, 2]
-//! %1 = exp %0           =>   %0 = constant [2.718…, 7.389…]
+//! %0 = constant([1, 2])
+//! %1 = exp %0           =>   %1 = constant([2.718…, 7.389…])
 //! ```
-//! Class: bit-exact, for the evaluator is the one that a run would use. Never folds random
-//! operators or sources; a result of more bytes than its operands and the budget stays. Cost:
-//! O(nodes) and the evaluations. Run before [`simplify`](crate::Simplify), which sees constants.
+//! The evaluator is the one that a run would use, so no bit changes. Class: bit-exact. Budget: a
+//! constant has at most `fold_elements` elements (65,536), unless the constants that it is made
+//! of are larger, and all of them together add at most `fold_bytes` (4 MiB); elementwise
+//! operators of splats give splats, which take nothing. Random operators and sources are never
+//! folded; what cannot be evaluated, such as an index out of range, is left for the run to
+//! report. Cost: O(nodes) and the evaluations. Run before [`simplify`](crate::Simplify).
 
-use pleach_graph::{Operator, Rewrite, Traits};
+use pleach_graph::{NodeId, Operator, Rewrite, Traits};
 use pleach_ops::{Constant, Full, Graph, Op};
-use pleach_tensor::Tensor;
+use pleach_tensor::{Tensor, Type};
+use smallvec::SmallVec;
 
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
 
 /// Evaluates operators whose operands are all constants.
 #[derive(Clone, Copy, Debug)]
 pub struct Fold;
-
-/// The value of a constant node.
-fn constant(g: &Graph, id: pleach_graph::NodeId) -> Option<Tensor> {
-    let node = g.node(id);
-    match &node.op {
-        Op::Constant(c) => Some(c.value().clone()),
-        Op::Full(full) => Some(Tensor::full(&node.ty, full.value())),
-        _ => None,
-    }
-}
 
 impl Pass for Fold {
     fn name(&self) -> &'static str {
@@ -38,47 +32,93 @@ impl Pass for Fold {
     }
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
-        let mut folded = 0;
+        let (mut folded, mut spent) = (0, 0);
+        let live = g.live();
         let (new, map) = g.rebuild(|new, old, node, inputs| {
-            let traits = node.op.traits();
-            let source = matches!(node.op, Op::Constant(_) | Op::Full(_) | Op::Parameter(_));
-            if inputs.is_empty() || source || traits.has(Traits::RANDOM) {
+            cx.step(1 + inputs.len() as u64);
+            let name = node.op.name();
+            let known = |&x: &NodeId| matches!(new.node(x).op, Op::Constant(_) | Op::Full(_));
+            let random = node.op.traits().has(Traits::RANDOM);
+            if inputs.is_empty() || random || !live[old.index()] || !inputs.iter().all(known) {
                 return Rewrite::Keep;
             }
-            // Cheap look first: values of operands are made only if all are constants.
-            let known =
-                |&x: &pleach_graph::NodeId| matches!(new.op(x), Op::Constant(_) | Op::Full(_));
-            if !inputs.iter().all(known) {
+            if !cx.may(name, Class::BitExact) {
                 return Rewrite::Keep;
             }
-            let held: usize = inputs
-                .iter()
-                .filter(|&&x| matches!(new.op(x), Op::Constant(_)))
-                .map(|&x| new.ty(x).bytes())
-                .sum();
-            if node.ty.bytes() > held.max(cx.fold_bytes) {
-                cx.skip("fold", "the result is larger than the budget");
-                return Rewrite::Keep;
-            }
-            let values: Option<Vec<Tensor>> = inputs.iter().map(|&x| constant(new, x)).collect();
-            let Some(values) = values else { return Rewrite::Keep };
-            let refs: Vec<&Tensor> = values.iter().collect();
-            // What cannot be evaluated (an index out of range) is left for the run to report.
-            let Ok(value) = (cx.evaluate)(&node.op, &refs, &node.ty) else { return Rewrite::Keep };
-            let size = new.len();
-            let id = match value.splat() {
-                Some(v) if value.dtype().is_float() && !v.is_nan() => {
-                    new.push(Op::Full(Full::new(&node.ty, v)), &[])
+            let start = new.len();
+            let folded_node = match scalar(new, &node.op, inputs) {
+                Some((scalars, ty)) => {
+                    let refs: SmallVec<[&Tensor; 4]> = scalars.iter().collect();
+                    (cx.evaluate)(&node.op, &refs, &ty).map(|value| splat(&value, &node.ty))
                 }
-                _ => new.push(Op::Constant(Constant::new(value)), &[]),
+                None => {
+                    let held: usize = inputs.iter().map(|&x| bytes(new, x)).sum();
+                    let added = node.ty.bytes().saturating_sub(held);
+                    if added > 0 && node.ty.numel() > cx.fold_elements {
+                        cx.skip(name, g, old, "the result has more elements than are folded");
+                        return Rewrite::Keep;
+                    }
+                    if spent + added > cx.fold_bytes {
+                        cx.skip(name, g, old, "the budget of bytes for folded constants is spent");
+                        return Rewrite::Keep;
+                    }
+                    let values: SmallVec<[Tensor; 4]> =
+                        inputs.iter().filter_map(|&x| constant(new, x)).collect();
+                    let refs: SmallVec<[&Tensor; 4]> = values.iter().collect();
+                    let value = (cx.evaluate)(&node.op, &refs, &node.ty);
+                    spent += if value.is_ok() { added } else { 0 };
+                    value.map(|value| Some(Constant::new(value).into()))
+                }
+            };
+            let id = match folded_node {
+                Ok(Some(op)) => new.push(op, &[]),
+                Ok(None) => return Rewrite::Keep,
+                Err(_) => {
+                    cx.skip(name, g, old, "it has no value: the run will say why");
+                    return Rewrite::Keep;
+                }
             };
             folded += 1;
-            let gained =
-                (size..new.len()).map(|i| Totals::of_node(new, pleach_graph::NodeId::new(i)));
-            let gained = gained.fold(Totals::default(), |a, b| a + b);
-            cx.applied(node.op.name(), g, old, gained - Totals::of_node(g, old));
+            cx.applied(name, g, old, Totals::since(new, start) - Totals::of_node(g, old));
             Rewrite::Replace(id)
         });
         Ok(if folded == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
     }
+}
+
+/// The value of a constant node.
+fn constant(g: &Graph, id: NodeId) -> Option<Tensor> {
+    let node = g.node(id);
+    match &node.op {
+        Op::Constant(c) => Some(c.value().clone()),
+        Op::Full(full) => Some(Tensor::full(&node.ty, full.value())),
+        _ => None,
+    }
+}
+
+/// Bytes that a constant node takes; a splat takes none.
+fn bytes(g: &Graph, id: NodeId) -> usize {
+    let node = g.node(id);
+    if matches!(node.op, Op::Constant(_)) { node.ty.bytes() } else { 0 }
+}
+
+/// The operands of an elementwise operator of splats as scalars, and the type of its result then.
+fn scalar(g: &Graph, op: &Op, inputs: &[NodeId]) -> Option<(SmallVec<[Tensor; 4]>, Type)> {
+    if !op.traits().has(Traits::ELEMENTWISE) {
+        return None;
+    }
+    let scalar = |x: &NodeId| match &g.node(*x).op {
+        Op::Full(full) => Some(full.scalar()),
+        _ => None,
+    };
+    let scalars: SmallVec<[Tensor; 4]> = inputs.iter().map(scalar).collect::<Option<_>>()?;
+    let ty = op.infer(&scalars.iter().map(Tensor::ty).collect::<SmallVec<[&Type; 4]>>()).ok()?;
+    Some((scalars, ty))
+}
+
+/// A scalar as a splat of type `ty`; `None` if a double does not hold it.
+fn splat(value: &Tensor, ty: &Type) -> Option<Op> {
+    let number = value.item()?;
+    let held = number.is_nan() || Tensor::full(value.ty(), number) == *value;
+    held.then(|| Full::new(ty, number).into())
 }

@@ -1,91 +1,21 @@
 //! The ledger: what recording made, and what each pass and rule changed. The deltas add up.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::ops::{Add, AddAssign, Sub};
+mod json;
+mod table;
 
-use pleach_graph::{NodeId, Site};
-use pleach_ops::{Graph, Kind, Op};
-use pleach_tensor::Type;
+use std::ops::Range;
 
-/// Size and work of a graph: every recorded node counts, dead ones too, each run by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Nodes.
-    pub nodes: i64,
-    /// Arithmetic operations.
-    pub flops: i64,
-    /// Bytes read and written.
-    pub bytes: i64,
-    /// Trained numbers.
-    pub params: i64,
-}
+use pleach_graph::Site;
 
-/// A change of [`Totals`].
-pub type Delta = Totals;
+use crate::{Delta, PassCx, Totals};
 
-impl Totals {
-    /// The totals of a graph.
-    pub fn of(g: &Graph) -> Totals {
-        let mut seen = HashSet::new();
-        g.ids().fold(Totals::default(), |sum, id| {
-            let mut own = Totals::of_node(g, id);
-            if let Op::Variable(v) = g.op(id)
-                && v.kind() == Kind::Param
-                && seen.insert(v.clone())
-            {
-                own.params = v.ty().numel() as i64;
-            }
-            sum + own
-        })
-    }
-
-    /// One node, without parameters.
-    pub fn of_node(g: &Graph, id: NodeId) -> Totals {
-        let node = g.node(id);
-        let nodes: Vec<_> = node.inputs.iter().map(|&x| g.node(x)).collect();
-        let types: Vec<&Type> = nodes.iter().map(|n| &n.ty).collect();
-        let cost = node.op.cost(&types, &node.ty);
-        Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params: 0 }
-    }
-}
-
-impl Add for Totals {
-    type Output = Totals;
-    fn add(self, o: Totals) -> Totals {
-        Totals {
-            nodes: self.nodes + o.nodes,
-            flops: self.flops + o.flops,
-            bytes: self.bytes + o.bytes,
-            params: self.params + o.params,
-        }
-    }
-}
-
-impl AddAssign for Totals {
-    fn add_assign(&mut self, o: Totals) {
-        *self = *self + o;
-    }
-}
-
-impl Sub for Totals {
-    type Output = Totals;
-    fn sub(self, o: Totals) -> Totals {
-        Totals {
-            nodes: self.nodes - o.nodes,
-            flops: self.flops - o.flops,
-            bytes: self.bytes - o.bytes,
-            params: self.params - o.params,
-        }
-    }
-}
-
-/// What one rule of one pass changed, all applications together.
+/// One line of the ledger: what one stage of recording added, or what one rule changed in one run
+/// of a pass, all applications together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The pass, or the stage of recording.
+    /// The pass; of a stage of recording, `record forward`.
     pub pass: String,
-    /// The rule; empty for the pass itself.
+    /// The rule; empty for a stage. `share` stands for what building anew made equal or simpler.
     pub rule: String,
     /// How often it was applied.
     pub applications: usize,
@@ -95,86 +25,116 @@ pub struct Entry {
     pub site: Option<Site>,
 }
 
+/// A rule that matched and did not fire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Skip {
+    /// The rule.
+    pub rule: String,
+    /// Why.
+    pub reason: String,
+    /// How often.
+    pub times: usize,
+    /// Where in the user's code first.
+    pub site: Option<Site>,
+}
+
+/// One run of one pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassRecord {
+    /// The pass.
+    pub name: String,
+    /// The graph before it.
+    pub before: Totals,
+    /// The graph after it.
+    pub after: Totals,
+    /// Peak bytes after it: of the planned arena, or of live values in index order.
+    pub peak: u64,
+    /// Its lines in [`Ledger::entries`]; their deltas add up to `after - before`.
+    pub entries: Range<usize>,
+    /// What it did not do.
+    pub skipped: Vec<Skip>,
+}
+
 /// Everything that was done to a graph.
+///
+/// Law: the totals before, plus all deltas, are the totals after, exactly; for each pass and for
+/// all of them together. An application is charged with the nodes that were appended for it, less
+/// the node that it replaced. What becomes dead is charged to `prune`, when it goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    /// In order: the stages of recording, then each pass and rule.
+    /// The stages of recording, then the rules of each pass, in order.
     pub entries: Vec<Entry>,
-    /// Rules that matched and did not fire: rule, reason, how often.
-    pub skipped: Vec<(String, String, usize)>,
-    /// Planned peak bytes before and after each pass, if a planner was given.
-    pub peaks: Vec<(String, u64)>,
-    /// The totals that all deltas so far add up to.
-    pub totals: Totals,
+    /// The passes, in the order in which they ran.
+    pub passes: Vec<PassRecord>,
+    /// Variables that the graph recorded and no output needs.
+    pub unused: Vec<String>,
 }
 
 impl Ledger {
     /// A stage of recording ended with these totals of the graph.
     pub fn stage(&mut self, name: &str, totals: Totals) {
-        let delta = totals - self.totals;
-        self.push(Entry {
-            pass: format!("record {name}"),
-            rule: String::new(),
-            applications: 1,
-            delta,
-            site: None,
-        });
+        let (pass, rule) = (format!("record {name}"), String::new());
+        let delta = totals - self.sum();
+        self.entries.push(Entry { pass, rule, applications: 1, delta, site: None });
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) {
-        self.totals += entry.delta;
-        self.entries.push(entry);
+    /// The stages of recording.
+    pub fn stages(&self) -> &[Entry] {
+        let end = self.passes.first().map_or(self.entries.len(), |pass| pass.entries.start);
+        &self.entries[..end]
     }
 
-    pub(crate) fn skip(&mut self, rule: &str, reason: &str) {
-        match self.skipped.iter_mut().find(|(r, why, _)| r == rule && why == reason) {
-            Some((_, _, n)) => *n += 1,
-            None => self.skipped.push((rule.into(), reason.into(), 1)),
-        }
+    /// The lines of one run of a pass.
+    pub fn of(&self, pass: &PassRecord) -> &[Entry] {
+        self.entries.get(pass.entries.clone()).unwrap_or_default()
     }
 
-    /// The sum of all deltas: equal to [`Ledger::totals`].
+    /// The totals of the graph as it was recorded.
+    pub fn recorded(&self) -> Totals {
+        self.stages().iter().map(|e| e.delta).sum()
+    }
+
+    /// The sum of all deltas: the totals of the graph as it is now.
     pub fn sum(&self) -> Totals {
-        self.entries.iter().fold(Totals::default(), |sum, e| sum + e.delta)
+        self.entries.iter().map(|e| e.delta).sum()
     }
-}
 
-impl fmt::Display for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<28} {:>6} {:>8} {:>13} {:>13} {:>9}",
-            "", "times", "nodes", "FLOPs", "bytes", "params"
-        )?;
-        for e in &self.entries {
-            let name =
-                if e.rule.is_empty() { e.pass.clone() } else { format!("{}: {}", e.pass, e.rule) };
-            let d = e.delta;
-            write!(
-                f,
-                "{name:<28} {:>6} {:>+8} {:>+13} {:>+13} {:>+9}",
-                e.applications, d.nodes, d.flops, d.bytes, d.params
-            )?;
-            match &e.site {
-                Some(site) => writeln!(f, "  first at {site}")?,
-                None => writeln!(f)?,
-            }
+    /// Does the law hold, for each pass and for all together?
+    pub fn adds_up(&self) -> bool {
+        let mut at = self.recorded();
+        self.passes.iter().all(|p| {
+            let sum = p.before + self.of(p).iter().map(|e| e.delta).sum();
+            p.before == std::mem::replace(&mut at, p.after) && sum == p.after
+        })
+    }
+
+    /// How often a rule was applied, in all passes together.
+    pub fn applications(&self, rule: &str) -> usize {
+        self.entries.iter().filter(|e| e.rule == rule).map(|e| e.applications).sum()
+    }
+
+    /// Takes what a pass noted in `cx`. What its rules do not explain is its line `share`.
+    pub(crate) fn enter(
+        &mut self,
+        name: &str,
+        before: Totals,
+        after: Totals,
+        peak: u64,
+        cx: &mut PassCx<'_>,
+    ) {
+        let start = self.entries.len();
+        self.entries.append(&mut cx.applied);
+        let rest = after - before - self.entries[start..].iter().map(|e| e.delta).sum();
+        if rest != Totals::default() {
+            let (rule, applications) = ("share".into(), rest.nodes.unsigned_abs() as usize);
+            let pass = String::new();
+            self.entries.push(Entry { pass, rule, applications, delta: rest, site: None });
         }
-        let t = self.totals;
-        writeln!(
-            f,
-            "{:<28} {:>6} {:>8} {:>13} {:>13} {:>9}",
-            "total", "", t.nodes, t.flops, t.bytes, t.params
-        )?;
-        for (rule, reason, n) in &self.skipped {
-            writeln!(f, "{rule} did not fire {n} times: {reason}")?;
-        }
-        if !self.peaks.is_empty() {
-            let kib = |b: u64| format!("{:.1}", b as f64 / 1024.0);
-            let list: Vec<String> =
-                self.peaks.iter().map(|(pass, b)| format!("{pass} {}", kib(*b))).collect();
-            writeln!(f, "peak KiB of the arena: {}", list.join(", "))?;
-        }
-        Ok(())
+        self.entries[start..].iter_mut().for_each(|e| e.pass = name.into());
+        let entries = start..self.entries.len();
+        let skipped = std::mem::take(&mut cx.skipped);
+        let name = name.to_string();
+        self.passes.push(PassRecord { name, before, after, peak, entries, skipped });
+        self.unused.append(&mut cx.unused);
     }
 }

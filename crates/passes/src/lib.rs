@@ -6,29 +6,39 @@
 //! | write a pass | [`Pass`]: one file, one entry of a pipeline |
 //! | write a rule | [`Rule`], [`rules!`]: one line |
 //! | know what was done | [`Ledger`] |
+//! | test a pass or a rule | [`testing`] |
 //!
-//! *Architecture Invariant:* a pass never changes the meaning beyond its declared class.
+//! *Architecture Invariant:* a pass never changes the meaning beyond its declared class, and the
+//! test suite knows the class.
 
+mod claims;
 mod class;
+mod facts;
 mod fold;
 mod fuse;
 mod ledger;
 mod pass;
 mod pattern;
 mod pipeline;
+mod price;
 mod prune;
 pub mod rules;
 mod share;
 mod simplify;
+pub mod testing;
+mod totals;
 
 pub use class::{Class, Classes, Level};
+pub use facts::Range;
 pub use fold::Fold;
 pub use fuse::Fuse;
-pub use ledger::{Delta, Entry, Ledger, Totals};
+pub use ledger::{Entry, Ledger, PassRecord, Skip};
 pub use pass::{Evaluate, Outcome, Pass, PassCx, PassError};
-pub use pattern::{Match, Pattern, PatternError};
+pub use pattern::{Match, Pattern};
 pub use pipeline::Pipeline;
+pub use price::Price;
 pub use prune::Prune;
-pub use rules::Rule;
+pub use rules::{Guard, Rule, RuleError};
 pub use share::Share;
 pub use simplify::Simplify;
+pub use totals::{Delta, Totals, live_bytes};

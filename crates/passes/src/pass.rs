@@ -1,25 +1,28 @@
-//! What a pass is.
+//! What a pass is, and what it is given.
 
 use std::collections::HashSet;
 use std::fmt;
 
-use pleach_graph::{Graph as Tape, NodeId, NodeMap, VerifyError};
+use pleach_graph::{NodeId, NodeMap, VerifyError};
 use pleach_ops::{EvalError, Graph, Op};
 use pleach_tensor::{Tensor, Type};
 use thiserror::Error;
 
-use crate::{Class, Classes, Delta, Entry, Ledger, Level, Totals};
+use crate::{Class, Classes, Delta, Entry, Level, Skip, live_bytes};
 
 /// Evaluates one node as a run would: folded and run-time values must agree.
 pub type Evaluate<'a> = &'a dyn Fn(&Op, &[&Tensor], &Type) -> Result<Tensor, EvalError>;
 
 /// A rewrite of a whole graph.
 pub trait Pass: fmt::Debug + Send + Sync {
-    /// A verb: `fold`.
+    /// A verb: `fold`. What `without` takes.
     fn name(&self) -> &'static str;
+
     /// The weakest class of anything it does.
     fn class(&self) -> Classes;
-    /// Rewrites the graph by building it anew.
+
+    /// Rewrites the graph by building it anew. Keeps number, order, names and types of outputs
+    /// and assignments.
     ///
     /// # Errors
     /// [`PassError`] if it meets what it cannot handle.
@@ -28,51 +31,72 @@ pub trait Pass: fmt::Debug + Send + Sync {
 
 /// What a pass did.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each run of a pass")]
 pub enum Outcome {
     /// Nothing.
     Unchanged,
     /// This graph has the same outputs; old nodes went where the map says.
-    Changed(Tape<Op>, NodeMap),
+    Changed(Graph, NodeMap),
 }
 
-/// Why a pass failed. Always a defect of the pass.
+/// Why a pass failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PassError {
-    /// The graph it built breaks an invariant.
+    /// The graph it built breaks an invariant: a defect of the pass.
     #[error("pass {pass} broke the graph: {reason}")]
     Verify {
         /// The pass.
         pass: String,
         /// The invariant.
-        reason: VerifyError,
+        reason: Box<VerifyError>,
     },
-    /// The outputs of the graph are not the same any more.
-    #[error("pass {pass} changed outputs")]
+    /// Outputs or assignments are not the same any more: a defect of the pass.
+    #[error("pass {pass} changed output {output:?}")]
     Outputs {
         /// The pass.
         pass: String,
+        /// The first that differs.
+        output: String,
+    },
+    /// What the pass itself says.
+    #[error("pass {pass}: {reason}")]
+    Failed {
+        /// The pass.
+        pass: String,
+        /// The reason.
+        reason: String,
     },
 }
 
-/// What passes are given.
+/// What passes are given. It knows neither kernels nor plans: the facade hands in two functions.
 pub struct PassCx<'a> {
     /// Which classes may fire.
     pub level: Level,
     /// Evaluates one node.
     pub evaluate: Evaluate<'a>,
-    /// Most bytes of a folded constant, unless its operands are larger.
+    /// Most elements of a folded constant, unless the constants it is made of are larger.
+    pub fold_elements: usize,
+    /// Most bytes that all folded constants together may add.
     pub fold_bytes: usize,
     /// Names of rules that must not fire.
     pub disabled: HashSet<String>,
-    pub(crate) peak: Option<&'a dyn Fn(&Graph) -> u64>,
+    /// Rewrites that may still be applied: bisects a defect. `None`: any number.
+    pub max_rewrites: Option<usize>,
+    peak: Option<&'a dyn Fn(&Graph) -> u64>,
     pub(crate) applied: Vec<Entry>,
-    pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) skipped: Vec<Skip>,
+    pub(crate) unused: Vec<String>,
+    steps: u64,
 }
 
 impl fmt::Debug for PassCx<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PassCx").field("level", &self.level).finish_non_exhaustive()
+        f.debug_struct("PassCx")
+            .field("level", &self.level)
+            .field("disabled", &self.disabled)
+            .field("max_rewrites", &self.max_rewrites)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,66 +106,95 @@ impl<'a> PassCx<'a> {
         PassCx {
             level,
             evaluate,
-            fold_bytes: 1 << 18,
+            fold_elements: 1 << 16,
+            fold_bytes: 4 << 20,
             disabled: HashSet::new(),
+            max_rewrites: None,
             peak: None,
             applied: Vec::new(),
             skipped: Vec::new(),
+            unused: Vec::new(),
+            steps: 0,
         }
     }
 
-    /// With a planner, the ledger holds planned peak bytes per pass.
+    /// Passes at a level, with the reference evaluation of every operator.
+    pub fn reference(level: Level) -> PassCx<'static> {
+        PassCx::new(level, &|op, x, y| op.eval(x, y))
+    }
+
+    /// The ledger holds the peak bytes that this planner gives, instead of [`live_bytes`].
     #[must_use]
     pub fn peak(mut self, peak: &'a dyn Fn(&Graph) -> u64) -> Self {
         self.peak = Some(peak);
         self
     }
 
-    /// May a rule of this name and class fire?
-    pub fn may(&self, rule: &str, class: Class) -> bool {
-        self.level.admits(class) && !self.disabled.contains(rule)
+    /// At most `n` rewrites.
+    #[must_use]
+    pub fn max_rewrites(mut self, n: usize) -> Self {
+        self.max_rewrites = Some(n);
+        self
     }
 
-    /// Notes one application of a rule at a node: `delta` is what was really appended less the
-    /// node replaced.
+    /// Peak bytes of a graph.
+    pub fn peak_of(&self, g: &Graph) -> u64 {
+        self.peak.map_or_else(|| live_bytes(g), |peak| peak(g))
+    }
+
+    /// May a rule of this name and class fire?
+    pub fn may(&self, rule: &str, class: Class) -> bool {
+        self.level.admits(class) && self.max_rewrites != Some(0) && !self.disabled.contains(rule)
+    }
+
+    /// Notes one application of a rule at a node of `g`: `delta` is what was appended for it less
+    /// what it replaced at once. What it leaves behind without a use is charged to `prune`.
     pub fn applied(&mut self, rule: &str, g: &Graph, at: NodeId, delta: Delta) {
-        let entry = self.applied.iter_mut().find(|e| e.rule == rule);
-        match entry {
+        if let Some(left) = &mut self.max_rewrites {
+            *left = left.saturating_sub(1);
+        }
+        self.enter(rule, g, at, delta);
+    }
+
+    /// As [`PassCx::applied`], for what is no rewrite that [`PassCx::max_rewrites`] counts.
+    pub(crate) fn enter(&mut self, rule: &str, g: &Graph, at: NodeId, delta: Delta) {
+        match self.applied.iter_mut().find(|e| e.rule == rule) {
             Some(entry) => {
                 entry.applications += 1;
                 entry.delta += delta;
             }
-            None => self.applied.push(Entry {
-                pass: String::new(),
-                rule: rule.into(),
-                applications: 1,
-                delta,
-                site: g.origin(at).first().cloned(),
-            }),
+            None => {
+                let site = g.origin(at).first().cloned();
+                let (pass, rule) = (String::new(), rule.to_string());
+                self.applied.push(Entry { pass, rule, applications: 1, delta, site });
+            }
         }
     }
 
-    /// Notes a rule that matched and did not fire.
-    pub fn skip(&mut self, rule: &str, reason: &str) {
-        self.skipped.push((rule.into(), reason.into()));
+    /// Notes a rule that matched at a node of `g` and did not fire, and why.
+    pub fn skip(&mut self, rule: &str, g: &Graph, at: NodeId, reason: &str) {
+        match self.skipped.iter_mut().find(|s| s.rule == rule && s.reason == reason) {
+            Some(skip) => skip.times += 1,
+            None => {
+                let site = g.origin(at).first().cloned();
+                let (rule, reason) = (rule.to_string(), reason.to_string());
+                self.skipped.push(Skip { rule, reason, times: 1, site });
+            }
+        }
     }
 
-    /// Moves what a pass noted into the ledger; what its rules do not explain is its own.
-    pub(crate) fn enter(&mut self, pass: &str, before: Totals, after: Totals, ledger: &mut Ledger) {
-        let mut rest = after - before;
-        for mut entry in self.applied.drain(..) {
-            rest = rest - entry.delta;
-            entry.pass = pass.into();
-            ledger.push(entry);
-        }
-        let entry = Entry {
-            pass: pass.into(),
-            rule: String::new(),
-            applications: usize::from(before != after),
-            delta: rest,
-            site: None,
-        };
-        ledger.push(entry);
-        self.skipped.drain(..).for_each(|(rule, reason)| ledger.skip(&rule, &reason));
+    /// Notes a variable that the graph records and no output needs.
+    pub fn unused(&mut self, variable: &str) {
+        self.unused.push(variable.to_string());
+    }
+
+    /// Notes work: nodes and operands looked at. Tests of linear time compare it.
+    pub fn step(&mut self, n: u64) {
+        self.steps += n;
+    }
+
+    /// All work noted so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 }

@@ -1,78 +1,85 @@
-//! Patterns: the two sides of a rule, read from text.
+//! Patterns: the two sides of a rule, read from text once.
 
 use pleach_graph::{NodeId, Operator, Traits};
 use pleach_ops::{Full, Graph, Op};
 use pleach_tensor::Type;
-use thiserror::Error;
+use smallvec::SmallVec;
+
+use crate::Price;
 
 /// One side of a rule: `mul(x, add(y, c))`.
-///
-/// A word is a wildcard; `c`, `c1`, `c2`, … match splats only; a number matches a splat of the
-/// same bits; `name(…)` matches the operator of that name, without attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pattern {
-    /// Any value.
-    Any(String),
-    /// Any splat.
-    Splat(String),
-    /// A splat of this value.
+    /// `x`: any value; the same one wherever the word stands.
+    Any(&'static str),
+    /// `c`, `c1`, `c2`, …: any splat.
+    Splat(&'static str),
+    /// `2.0`: a splat of these bits.
     Number(f64),
-    /// An operator of patterns.
-    Apply(String, Vec<Pattern>),
+    /// `name(…)`: the operator of this name, whatever its attributes. On a right side: the one
+    /// without attributes, or else the one that the left side found under this name.
+    Apply(&'static str, Option<Op>, Vec<Pattern>),
 }
 
-/// A text that is no pattern.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no pattern")]
-pub struct PatternError(String);
-
-/// What the wildcards of a pattern stand for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Match(Vec<(String, NodeId)>);
+/// What a left side found.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    bound: SmallVec<[(&'static str, NodeId); 4]>,
+    /// The operators that are part of the pattern, users before operands, without the root.
+    pub(crate) inner: SmallVec<[NodeId; 4]>,
+    /// The operator at the root, if it has attributes: others are made anew by name.
+    root: Option<Op>,
+    /// Comparisons made.
+    pub(crate) steps: u64,
+}
 
 impl Match {
-    /// The node that a wildcard stands for.
+    /// The node that a word stands for.
     pub fn get(&self, name: &str) -> Option<NodeId> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, id)| *id)
+        self.bound.iter().find(|(n, _)| *n == name).map(|(_, id)| *id)
     }
 
-    fn bind(&mut self, name: &str, id: NodeId) -> bool {
+    fn bind(&mut self, name: &'static str, id: NodeId) -> bool {
         match self.get(name) {
             Some(bound) => bound == id,
             None => {
-                self.0.push((name.into(), id));
+                self.bound.push((name, id));
                 true
             }
         }
     }
+
+    /// The operator that a right side means by a name.
+    fn operator(&self, g: &Graph, name: &str, plain: Option<&Op>) -> Option<Op> {
+        let root = || self.root.clone().filter(|op| op.name() == name);
+        let inner = || self.inner.iter().map(|&id| g.op(id)).find(|op| op.name() == name);
+        plain.cloned().or_else(root).or_else(inner)
+    }
 }
+
+/// Patterns and the nodes that they must match.
+type Goals<'p> = SmallVec<[(&'p Pattern, NodeId); 8]>;
 
 fn is_constant(name: &str) -> bool {
     name.strip_prefix('c').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl Pattern {
-    /// Reads a pattern.
-    ///
-    /// # Errors
-    /// [`PatternError`] with the text.
-    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
+    /// Reads a pattern; `None` if the text is none.
+    pub fn parse(text: &'static str) -> Option<Pattern> {
         let text = text.trim();
-        let bad = || PatternError(text.to_string());
-        // `stringify!` may put a space between a minus and its number.
-        if let Ok(number) = text.replace(' ', "").parse::<f64>() {
-            return Ok(Pattern::Number(number));
-        }
         let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            // `stringify!` may put a space between a minus and its number.
+            return text.replace(' ', "").parse().ok().map(Pattern::Number);
+        }
         let Some(open) = text.find('(') else {
-            return match text {
-                w if !word(w) => Err(bad()),
-                w if is_constant(w) => Ok(Pattern::Splat(w.into())),
-                w => Ok(Pattern::Any(w.into())),
-            };
+            return word(text).then_some(match text {
+                w if is_constant(w) => Pattern::Splat(w),
+                w => Pattern::Any(w),
+            });
         };
-        let (name, inner) = (text[..open].trim(), text[open + 1..].strip_suffix(')'));
-        let inner = inner.filter(|_| word(name)).ok_or_else(bad)?;
+        let (name, inner) = (text[..open].trim(), text[open + 1..].strip_suffix(')')?);
         let (mut depth, mut start, mut args) = (0i32, 0, Vec::new());
         for (i, b) in inner.bytes().enumerate() {
             match b {
@@ -88,97 +95,185 @@ impl Pattern {
         if !inner[start..].trim().is_empty() {
             args.push(Pattern::parse(&inner[start..])?);
         }
-        Ok(Pattern::Apply(name.into(), args))
+        (word(name) && depth == 0).then(|| Pattern::Apply(name, Op::by_name(name), args))
     }
 
-    /// Operators in the pattern.
-    pub fn size(&self) -> usize {
+    /// The words of the pattern, each as often as it stands there.
+    pub fn words(&self) -> Vec<&'static str> {
         match self {
-            Pattern::Apply(_, args) => 1 + args.iter().map(Pattern::size).sum::<usize>(),
-            _ => 0,
+            Pattern::Any(name) | Pattern::Splat(name) => vec![name],
+            Pattern::Number(_) => vec![],
+            Pattern::Apply(_, _, args) => args.iter().flat_map(Pattern::words).collect(),
         }
     }
 
-    /// Does the node have this form? Operands of commutative operators match in either order.
-    pub fn matches(&self, g: &Graph, id: NodeId) -> Option<Match> {
-        let mut found = Match::default();
-        self.find(g, id, &mut found).then_some(found)
+    /// The operators of the pattern, root first.
+    pub fn operators(&self) -> Vec<&'static str> {
+        match self {
+            Pattern::Apply(name, _, args) => {
+                [*name].into_iter().chain(args.iter().flat_map(Pattern::operators)).collect()
+            }
+            _ => vec![],
+        }
     }
 
-    fn find(&self, g: &Graph, id: NodeId, found: &mut Match) -> bool {
-        let node = g.node(id);
+    /// Does this operator of these nodes have the form of the pattern? Operands of commutative
+    /// operators match in either order.
+    pub fn matches(&self, g: &Graph, op: &Op, inputs: &[NodeId]) -> Option<Match> {
+        let Pattern::Apply(name, plain, args) = self else { return None };
+        if op.name() != *name || inputs.len() != args.len() {
+            return None;
+        }
+        let root = plain.is_none().then(|| op.clone());
+        let mut found = Match { root, ..Match::default() };
+        alternatives(g, op, inputs, args, &Goals::new(), &mut found).then_some(found)
+    }
+
+    /// Records the pattern, with the nodes that the left side found. Numbers and splats take the
+    /// shape of `like`, the type of the root.
+    pub fn build(&self, g: &Graph, found: &Match, like: &Type) -> Option<NodeId> {
         match self {
+            Pattern::Any(name) => found.get(name),
+            Pattern::Splat(_) | Pattern::Number(_) => {
+                let (ty, value) = self.splat(g, found, like)?;
+                Some(g.push(Full::new(&ty, value).into(), &[]))
+            }
+            Pattern::Apply(name, op, args) => {
+                let op = found.operator(g, name, op.as_ref())?;
+                let inputs: SmallVec<[NodeId; 4]> =
+                    args.iter().map(|a| a.build(g, found, like)).collect::<Option<_>>()?;
+                Some(g.push(op, &inputs))
+            }
+        }
+    }
+
+    /// The type that [`Pattern::build`] would give, and the price of what it would record: the
+    /// operators that are not folded, for not all of their operands are splats.
+    pub(crate) fn estimate(&self, g: &Graph, found: &Match, like: &Type) -> Option<Estimate> {
+        match self {
+            Pattern::Any(name) => {
+                let node = g.node(found.get(name)?);
+                let splat = matches!(node.op, Op::Full(_));
+                Some(Estimate { ty: node.ty.clone(), splat, price: Price::default() })
+            }
+            Pattern::Splat(_) | Pattern::Number(_) => {
+                let (ty, _) = self.splat(g, found, like)?;
+                Some(Estimate { ty, splat: true, price: Price::default() })
+            }
+            Pattern::Apply(name, op, args) => {
+                let op = found.operator(g, name, op.as_ref())?;
+                let of: SmallVec<[Estimate; 4]> =
+                    args.iter().map(|a| a.estimate(g, found, like)).collect::<Option<_>>()?;
+                let types: SmallVec<[&Type; 4]> = of.iter().map(|e| &e.ty).collect();
+                let splats: SmallVec<[bool; 4]> = of.iter().map(|e| e.splat).collect();
+                let ty = op.infer(&types).ok()?;
+                let splat = splats.iter().all(|s| *s);
+                let own =
+                    if splat { Price::default() } else { Price::of(&op, &types, &splats, &ty) };
+                let price = of.iter().fold(own, |sum, e| sum + e.price);
+                Some(Estimate { ty, splat, price })
+            }
+        }
+    }
+
+    fn splat(&self, g: &Graph, found: &Match, like: &Type) -> Option<(Type, f64)> {
+        match self {
+            Pattern::Number(value) => Some((like.clone(), *value)),
+            Pattern::Splat(name) => {
+                let node = g.node(found.get(name)?);
+                let Op::Full(full) = &node.op else { return None };
+                Some((like.with_dtype(node.ty.dtype()), full.value()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a right side would be.
+pub(crate) struct Estimate {
+    pub(crate) ty: Type,
+    splat: bool,
+    pub(crate) price: Price,
+}
+
+/// Tries the operands of an operator in every order that means the same, then what is left.
+fn alternatives<'p>(
+    g: &Graph,
+    op: &Op,
+    inputs: &[NodeId],
+    args: &'p [Pattern],
+    rest: &Goals<'p>,
+    found: &mut Match,
+) -> bool {
+    let (bound, inner) = (found.bound.len(), found.inner.len());
+    let mut in_order = |inputs: &[NodeId]| {
+        let mut goals = rest.clone();
+        // The first operand is looked at first.
+        goals.extend(args.iter().zip(inputs.iter().copied()).rev());
+        let fits = solve(g, goals, found);
+        if !fits {
+            found.bound.truncate(bound);
+            found.inner.truncate(inner);
+        }
+        fits
+    };
+    let swaps = inputs.len() == 2 && op.traits().has(Traits::COMMUTATIVE);
+    in_order(inputs) || swaps && in_order(&[inputs[1], inputs[0]])
+}
+
+fn solve(g: &Graph, mut goals: Goals<'_>, found: &mut Match) -> bool {
+    while let Some((pattern, id)) = goals.pop() {
+        found.steps += 1;
+        let fits = match pattern {
             Pattern::Any(name) => found.bind(name, id),
-            Pattern::Splat(name) => matches!(node.op, Op::Full(_)) && found.bind(name, id),
-            Pattern::Number(value) => match &node.op {
+            Pattern::Splat(name) => matches!(g.node(id).op, Op::Full(_)) && found.bind(name, id),
+            Pattern::Number(value) => match &g.node(id).op {
                 Op::Full(full) => full.value().to_bits() == value.to_bits(),
                 _ => false,
             },
-            Pattern::Apply(name, args) => {
-                if node.op.name() != name || node.inputs.len() != args.len() {
+            Pattern::Apply(name, _, args) => {
+                let node = g.node(id);
+                if node.op.name() != *name || node.inputs.len() != args.len() {
                     return false;
                 }
-                let mut in_order = |inputs: &[NodeId]| {
-                    let before = found.clone();
-                    let fits = args.iter().zip(inputs).all(|(p, &x)| p.find(g, x, found));
-                    if !fits {
-                        *found = before;
-                    }
-                    fits
-                };
-                let swapped = || [node.inputs[1], node.inputs[0]];
-                in_order(&node.inputs)
-                    || node.op.traits().has(Traits::COMMUTATIVE)
-                        && args.len() == 2
-                        && in_order(&swapped())
+                found.inner.push(id);
+                return alternatives(g, &node.op, &node.inputs, args, &goals, found);
             }
+        };
+        if !fits {
+            return false;
         }
     }
-
-    /// Records the pattern, with nodes for its wildcards; numbers take the type `like`.
-    pub fn build(&self, g: &Graph, found: &Match, like: &Type) -> Option<NodeId> {
-        match self {
-            Pattern::Any(name) | Pattern::Splat(name) => found.get(name),
-            Pattern::Number(value) => Some(g.push(Op::Full(Full::new(like, *value)), &[])),
-            Pattern::Apply(name, args) => {
-                let op = Op::by_name(name)?;
-                let inputs: Vec<NodeId> =
-                    args.iter().map(|a| a.build(g, found, like)).collect::<Option<_>>()?;
-                let id = g.push(op, &inputs);
-                (!id.is_poisoned()).then_some(id)
-            }
-        }
-    }
-
-    /// Names of the wildcards, in order of appearance.
-    pub fn names(&self) -> Vec<String> {
-        match self {
-            Pattern::Any(name) | Pattern::Splat(name) => vec![name.clone()],
-            Pattern::Number(_) => vec![],
-            Pattern::Apply(_, args) => {
-                let mut names: Vec<String> = Vec::new();
-                for name in args.iter().flat_map(Pattern::names) {
-                    if !names.contains(&name) {
-                        names.push(name);
-                    }
-                }
-                names
-            }
-        }
-    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pleach_ops::prelude::*;
 
     #[test]
     fn patterns_parse() {
         let p = Pattern::parse("add(mul(x, c1), - 1.0)").unwrap();
-        assert_eq!(p.size(), 2);
-        assert_eq!(p.names(), ["x", "c1"]);
-        for text in ["", "f(", "f(x))", "a b", "(x)"] {
-            assert!(Pattern::parse(text).is_err(), "{text}");
+        assert_eq!(p.operators(), ["add", "mul"]);
+        assert_eq!(p.words(), ["x", "c1"]);
+        assert_eq!(Pattern::parse("-0.0"), Some(Pattern::Number(-0.0)));
+        assert_eq!(Pattern::parse("inf"), Some(Pattern::Any("inf")));
+        for text in ["", "f(", "f(x))", "a b", "(x)", "f(x,,y)", "-x", "f((x)"] {
+            assert_eq!(Pattern::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn commutative_operands_match_in_every_combination() {
+        let g = Graph::raw();
+        let (x, y) = (g.input("x", F32, [2]), g.input("y", F32, [2]));
+        let p = Pattern::parse("add(mul(a, b), mul(a, d))").unwrap();
+        for (l, r) in [(x * y, x * x), (y * x, x * x), (x * x, y * x), (y * y, x * y)] {
+            let m = p.matches(&g, &pleach_ops::Add.into(), &[l.id(), r.id()]);
+            assert!(m.is_some(), "{l:?} {r:?}");
+        }
+        let (u, v) = (g.input("u", F32, [2]), g.input("v", F32, [2]));
+        assert!(p.matches(&g, &pleach_ops::Add.into(), &[(x * y).id(), (u * v).id()]).is_none());
     }
 }

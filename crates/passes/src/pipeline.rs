@@ -1,40 +1,47 @@
 //! Pipelines: lists of passes, as values.
 
-use pleach_graph::NodeMap;
+use std::sync::Arc;
+
+use pleach_graph::{NodeMap, Rewrite};
 use pleach_ops::Graph;
 
 use crate::{Fold, Fuse, Ledger, Outcome, Pass, PassCx, PassError, Prune, Share, Simplify, Totals};
 
-/// A list of passes, in order.
-#[derive(Debug)]
+/// A list of passes, in order, and the rules that it leaves out.
+#[derive(Clone, Debug)]
 pub struct Pipeline {
-    passes: Vec<Box<dyn Pass>>,
+    passes: Vec<Arc<dyn Pass>>,
     without: Vec<String>,
 }
 
 impl Default for Pipeline {
-    /// Dead nodes first, so that nothing works on them; constants, then algebra, which sees them;
-    /// what has become dead or equal; fusion last, for rules do not look into regions.
     fn default() -> Pipeline {
         Pipeline::new(vec![
-            Box::new(Prune),
-            Box::new(Fold),
-            Box::new(Simplify::default()),
-            Box::new(Share),
-            Box::new(Prune),
-            Box::new(Fuse::default()),
-            Box::new(Prune),
+            // First, so that nothing works on what no output needs.
+            Arc::new(Prune),
+            // Before rules, which see constants.
+            Arc::new(Fold),
+            Arc::new(Simplify::default()),
+            // Rules bring constants together.
+            Arc::new(Fold),
+            // What rules made equal or dead, before regions are grown by counting uses.
+            Arc::new(Share),
+            Arc::new(Prune),
+            // Last: rules do not look into regions.
+            Arc::new(Fuse::default()),
+            // Splats that went into regions.
+            Arc::new(Prune),
         ])
     }
 }
 
 impl Pipeline {
     /// These passes, in order.
-    pub fn new(passes: Vec<Box<dyn Pass>>) -> Pipeline {
+    pub fn new(passes: Vec<Arc<dyn Pass>>) -> Pipeline {
         Pipeline { passes, without: Vec::new() }
     }
 
-    /// Leaves out passes or rules of this name.
+    /// Leaves out the passes and rules of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.passes.retain(|p| p.name() != name);
@@ -47,7 +54,7 @@ impl Pipeline {
     pub fn insert_after(mut self, name: &str, pass: impl Pass + 'static) -> Self {
         let at = self.passes.iter().position(|p| p.name() == name);
         let at = at.map_or(self.passes.len(), |at| at + 1);
-        self.passes.insert(at, Box::new(pass));
+        self.passes.insert(at, Arc::new(pass));
         self
     }
 
@@ -58,13 +65,13 @@ impl Pipeline {
         self
     }
 
-    /// Names of the passes.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.passes.iter().map(|p| p.name()).collect()
+    /// The passes, in order.
+    pub fn passes(&self) -> &[Arc<dyn Pass>] {
+        &self.passes
     }
 
-    /// Runs the passes. In debug builds, and with `PLEACH_VERIFY=1`, the graph is verified after
-    /// each of them.
+    /// Runs the passes on a graph, whose recording `ledger` may know by stages already. In debug
+    /// builds, and with `PLEACH_VERIFY=1`, the graph is verified after each of them.
     ///
     /// # Errors
     /// [`PassError`] that names the pass.
@@ -75,42 +82,78 @@ impl Pipeline {
         ledger: &mut Ledger,
     ) -> Result<(Graph, NodeMap), PassError> {
         cx.disabled.extend(self.without.iter().cloned());
-        let verify = cfg!(debug_assertions) || std::env::var_os("PLEACH_VERIFY").is_some();
-        let before = Totals::of(g);
-        if ledger.totals != before {
-            ledger.stage("graph", before);
+        let mut totals = Totals::of(g);
+        if ledger.sum() != totals {
+            ledger.stage("graph", totals);
         }
-        let (mut current, mut map) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
-        let mut totals = Totals::of(&current);
-        cx.enter("rebuild", before, totals, ledger);
+        // The passes get a copy, built through `push`: even a raw graph is shared from here on.
+        let (mut current, mut map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
+        check("copy", g, &current)?;
+        let after = Totals::of(&current);
+        if after != totals {
+            ledger.enter("copy", totals, after, cx.peak_of(&current), cx);
+            totals = after;
+        }
         for pass in &self.passes {
-            let outcome = pass.run(&current, cx)?;
-            if let Outcome::Changed(next, step) = outcome {
-                if verify {
-                    check(pass.name(), &current, &next)?;
+            let before = cfg!(debug_assertions).then(|| current.structural_hash());
+            match pass.run(&current, cx)? {
+                Outcome::Unchanged => {
+                    let same = before.is_none_or(|hash| hash == current.structural_hash());
+                    debug_assert!(same, "pass {} changed a graph in place", pass.name());
                 }
-                map = map.then(&step);
-                current = next;
+                Outcome::Changed(next, step) => {
+                    check(pass.name(), &current, &next)?;
+                    map = map.then(&step);
+                    current = next;
+                }
             }
             let after = Totals::of(&current);
-            cx.enter(pass.name(), totals, after, ledger);
+            ledger.enter(pass.name(), totals, after, cx.peak_of(&current), cx);
             totals = after;
-            if let Some(peak) = cx.peak {
-                ledger.peaks.push((pass.name().into(), peak(&current)));
-            }
         }
+        debug_assert!(ledger.adds_up(), "the ledger does not add up:\n{ledger}");
         Ok((current, map))
+    }
+
+    /// As [`Pipeline::run`], with a ledger of its own.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`].
+    pub fn optimize(
+        &self,
+        g: &Graph,
+        cx: &mut PassCx<'_>,
+    ) -> Result<(Graph, NodeMap, Ledger), PassError> {
+        let mut ledger = Ledger::default();
+        let (graph, map) = self.run(g, cx, &mut ledger)?;
+        Ok((graph, map, ledger))
     }
 }
 
-fn check(pass: &str, old: &Graph, new: &Graph) -> Result<(), PassError> {
-    new.verify().map_err(|reason| PassError::Verify { pass: pass.into(), reason })?;
+/// Is the graph that a pass built a graph, with the outputs of the old one?
+pub(crate) fn check(pass: &str, old: &Graph, new: &Graph) -> Result<(), PassError> {
+    let asked = || std::env::var("PLEACH_VERIFY").is_ok_and(|v| v == "1");
+    if cfg!(debug_assertions) || asked() {
+        new.verify().map_err(|reason| {
+            let (pass, reason) = (pass.to_string(), Box::new(reason));
+            PassError::Verify { pass, reason }
+        })?;
+    }
     let (a, b) = (old.roots(), new.roots());
-    let same = a.len() == b.len()
-        && a.iter().zip(&b).all(|(x, y)| {
-            x.name == y.name
-                && x.target.is_some() == y.target.is_some()
-                && old.ty(x.value) == new.ty(y.value)
-        });
-    if same { Ok(()) } else { Err(PassError::Outputs { pass: pass.into() }) }
+    let differs = |i: &usize| {
+        let (Some(x), Some(y)) = (a.get(*i), b.get(*i)) else { return true };
+        let targets = match (x.target, y.target) {
+            (None, None) => true,
+            (Some(s), Some(t)) => old.op(s) == new.op(t),
+            _ => false,
+        };
+        x.name != y.name || !targets || old.ty(x.value) != new.ty(y.value)
+    };
+    match (0..a.len().max(b.len())).find(differs) {
+        None => Ok(()),
+        Some(i) => {
+            let output = a.get(i).or(b.get(i)).map_or(String::new(), |root| root.name.to_string());
+            Err(PassError::Outputs { pass: pass.into(), output })
+        }
+    }
 }

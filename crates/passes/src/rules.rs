@@ -1,15 +1,45 @@
 //! Rules as data: one line each.
 
-use std::sync::LazyLock;
+mod arithmetic;
+mod functions;
+mod guards;
+mod logic;
 
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
+use thiserror::Error;
 
 use crate::{Class, Match, Pattern};
 
-/// May a rule that matched fire? The reason if not.
-pub type Guard = fn(&Graph, &Match) -> Result<(), &'static str>;
+pub use guards::*;
 
-/// One rewrite: wherever `left` stands, `right` may stand.
+/// The library's rules. Of two that match, the first fires.
+pub static RULES: LazyLock<Vec<Rule>> =
+    LazyLock::new(|| [arithmetic::rules(), functions::rules(), logic::rules()].concat());
+
+/// A condition on some of the values that a left side found: `Ok`, or why it does not hold, for
+/// the user who reads the ledger.
+pub type Check = fn(&Graph, &[NodeId]) -> Result<(), &'static str>;
+
+/// A condition of a rule, with the words whose values it is about.
+#[derive(Clone)]
+pub struct Guard {
+    /// The condition.
+    pub check: Check,
+    /// The words.
+    pub words: &'static [&'static str],
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "guard{:?}", self.words)
+    }
+}
+
+/// One rewrite: wherever `left` stands, `right` may stand. Made by [`rules!`](crate::rules!).
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Its name: what `without` takes.
@@ -25,26 +55,112 @@ pub struct Rule {
     /// What it puts there.
     pub right: Pattern,
     /// What must hold besides.
-    pub guard: Option<Guard>,
+    pub guards: Arc<[Guard]>,
+}
+
+/// Why a line is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("rule {rule}: {reason}")]
+pub struct RuleError {
+    /// The rule.
+    pub rule: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Rule {
+    /// A rule from the text of its sides.
+    ///
+    /// # Errors
+    /// [`RuleError`] if a side is no pattern; if the right side uses a word more often than the
+    /// left one (a rule must not grow graphs), or an operator that exists neither without
+    /// attributes nor on the left side; or if a guard is about another word.
+    pub fn new(
+        name: &'static str,
+        [values, gradients]: [Class; 2],
+        equation: &'static str,
+        [left, right]: [&'static str; 2],
+        guards: &[Guard],
+    ) -> Result<Rule, RuleError> {
+        let error = |reason: String| RuleError { rule: name, reason };
+        let parse = |side: &'static str| {
+            Pattern::parse(side).ok_or_else(|| error(format!("{side:?} is no pattern")))
+        };
+        let (left, right) = (parse(left)?, parse(right)?);
+        let operators = left.operators();
+        if operators.is_empty() {
+            return Err(error("the left side is no operator".into()));
+        }
+        let (have, want) = (left.words(), right.words());
+        let count = |words: &[&str], word: &str| words.iter().filter(|w| **w == word).count();
+        if let Some(word) = want.iter().find(|w| count(&want, w) > count(&have, w)) {
+            return Err(error(format!("{word} stands on the right more often than on the left")));
+        }
+        if let Some(word) = guards.iter().flat_map(|g| g.words).find(|w| !have.contains(w)) {
+            return Err(error(format!("the guard is about {word}, which the left side has not")));
+        }
+        let known = |op: &str| Op::by_name(op).is_some() || operators.contains(&op);
+        if let Some(op) = right.operators().iter().find(|op| !known(op)) {
+            return Err(error(format!("the right side cannot make {op}")));
+        }
+        let guards = guards.into();
+        Ok(Rule { name, values, gradients, equation, left, right, guards })
+    }
+
+    /// Do all conditions hold?
+    ///
+    /// # Errors
+    /// The first reason why not.
+    pub fn guard(&self, g: &Graph, found: &Match) -> Result<(), &'static str> {
+        self.guards.iter().try_for_each(|guard| {
+            let values: Option<smallvec::SmallVec<[NodeId; 4]>> =
+                guard.words.iter().map(|w| found.get(w)).collect();
+            (guard.check)(g, &values.unwrap_or_default())
+        })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, {}  {}", self.name, self.values, self.gradients, self.equation)
+    }
 }
 
 /// A list of [`Rule`]s, one line each:
-/// `name: CLASS, CLASS "equation" left => right;`, optionally `if guard` before the semicolon.
+/// `name: VALUES, GRADIENTS "equation" left => right if guard(word);`
 ///
-/// Classes are letters: E bit-exact, K kernel-exact, Z zero-sign, R rounding, S stabilizing,
-/// F needs-facts, L lossy. Sides are [`Pattern`]s.
+/// The classes are letters: E, K, Z, R, S, F, L, see [`Class`](crate::Class). The sides are
+/// [`Pattern`](crate::Pattern)s. Guards are functions in scope, see [`Check`](crate::rules::Check);
+/// several are joined by `&&`.
+///
+/// # Panics
+/// If a line is no rule, with [`RuleError`](crate::RuleError).
+///
+/// ```
+/// use pleach_passes::{Simplify, rules};
+/// let mine = rules! {
+///     exp_neg: R, R "1 / exp(x) = exp(-x)" div(1.0, exp(x)) => exp(neg(x));
+/// };
+/// let pass = Simplify::new(mine);
+/// ```
 #[macro_export]
 macro_rules! rules {
-    ($($name:ident: $v:ident, $g:ident $eq:literal $l:expr => $r:expr $(, if $guard:path)?;)*) => {
-        vec![$($crate::Rule {
-            name: stringify!($name),
-            values: $crate::rules!(@class $v),
-            gradients: $crate::rules!(@class $g),
-            equation: $eq,
-            left: $crate::Pattern::parse(stringify!($l)).expect("the left side is a pattern"),
-            right: $crate::Pattern::parse(stringify!($r)).expect("the right side is a pattern"),
-            guard: $crate::rules!(@guard $($guard)?),
-        }),*]
+    ($(
+        $name:ident : $values:ident, $gradients:ident $equation:literal
+        $left:ident ( $($left_args:tt)* ) => $right:tt $(( $($right_args:tt)* ))?
+        $(if $($guard:ident ( $($word:ident),* ))&&+)? ;
+    )*) => {
+        vec![$($crate::Rule::new(
+            stringify!($name),
+            [$crate::rules!(@class $values), $crate::rules!(@class $gradients)],
+            $equation,
+            [
+                stringify!($left($($left_args)*)),
+                stringify!($right $(($($right_args)*))?),
+            ],
+            &[$($($crate::Guard { check: $guard, words: &[$(stringify!($word)),*] }),+)?],
+        )
+        .unwrap_or_else(|error| panic!("{error}"))),*]
     };
     (@class E) => { $crate::Class::BitExact };
     (@class K) => { $crate::Class::KernelExact };
@@ -53,73 +169,32 @@ macro_rules! rules {
     (@class S) => { $crate::Class::Stabilizing };
     (@class F) => { $crate::Class::NeedsFacts };
     (@class L) => { $crate::Class::Lossy };
-    (@guard) => { None };
-    (@guard $guard:path) => { Some($guard) };
 }
 
-/// The library's rules.
-pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    rules! {
-        stop_gradient:  E, F "sg(x) = x"              stop_gradient(x)              => x;
-        add_zero:       Z, Z "x + 0 = x"              add(x, 0.0)                   => x;
-        sub_neg:        E, E "x - (-y) = x + y"       sub(x, neg(y))                => add(x, y);
-        add_neg:        E, E "x + (-y) = x - y"       add(x, neg(y))                => sub(x, y);
-        mul_minus_one:  E, E "x · -1 = -x"            mul(x, -1.0)                  => neg(x);
-        mul_neg_const:  E, E "(-x) · c = x · (-c)"    mul(neg(x), c)                => mul(x, neg(c));
-        mul_two_negs:   E, E "(-x)(-y) = x · y"       mul(neg(x), neg(y))           => mul(x, y);
-        neg_sub:        Z, Z "-(x - y) = y - x"       neg(sub(x, y))                => sub(y, x);
-        abs_neg:        E, E "|-x| = |x|"             abs(neg(x))                   => abs(x);
-        div_power_of_2: E, E "x / 2ᵏ = x · 2⁻ᵏ"       div(x, c)                     => mul(x, div(1.0, c)), if power_of_two;
-        div_const:      R, R "x / c = x · (1/c)"      div(x, c)                     => mul(x, div(1.0, c)), if invertible;
-        add_consts:     R, R "(x + a) + b = x + (a+b)" add(add(x, c1), c2)          => add(x, add(c1, c2)), if finite_sum;
-        mul_consts:     R, R "(x · a) · b = x · (ab)" mul(mul(x, c1), c2)           => mul(x, mul(c1, c2)), if finite_product;
-        select_not:     E, E "¬p ? x : y = p ? y : x" select(not(p), x, y)          => select(p, y, x);
-        one_minus_sigmoid: S, S "1 - σ(x) = σ(-x)"    sub(1.0, sigmoid(x))          => sigmoid(neg(x));
-        ln_sigmoid:     S, S "ln σ(x) = -softplus(-x)" ln(sigmoid(x))               => neg(softplus(neg(x)));
-        ln_one_plus:    S, S "ln(1 + x) = ln1p(x)"    ln(add(x, 1.0))               => ln_1p(x);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_equations_are_written() {
+        for (i, rule) in RULES.iter().enumerate() {
+            assert!(RULES[..i].iter().all(|r| r.name != rule.name), "{}", rule.name);
+            assert!(rule.equation.contains('='), "{}", rule.name);
+        }
     }
-});
 
-fn splat(g: &Graph, found: &Match, name: &str) -> Option<f64> {
-    match g.op(found.get(name)?) {
-        Op::Full(full) => Some(full.value()),
-        _ => None,
-    }
-}
-
-/// `c` is ±2ᵏ of a float type, and its reciprocal is an ordinary number of that type.
-fn power_of_two(g: &Graph, found: &Match) -> Result<(), &'static str> {
-    invertible(g, found)?;
-    let c = splat(g, found, "c").ok_or("the divisor is no splat")?;
-    let mantissa = c.to_bits() & ((1 << 52) - 1);
-    if mantissa == 0 { Ok(()) } else { Err("the divisor is no power of two") }
-}
-
-/// `c` is of a float type, and neither it nor its reciprocal leaves the range of ordinary `f32`s.
-fn invertible(g: &Graph, found: &Match) -> Result<(), &'static str> {
-    let c = found.get("c").ok_or("the divisor is no splat")?;
-    if !g.ty(c).dtype().is_float() {
-        return Err("integers have no reciprocal");
-    }
-    let size = splat(g, found, "c").ok_or("the divisor is no splat")?.abs();
-    let ordinary = (2f64.powi(-120)..=2f64.powi(120)).contains(&size);
-    if ordinary { Ok(()) } else { Err("the reciprocal is no ordinary number") }
-}
-
-/// `c1 · c2` is an ordinary number of a float type, or integers, which wrap alike either way.
-fn finite_product(g: &Graph, found: &Match) -> Result<(), &'static str> {
-    let product = splat(g, found, "c1").zip(splat(g, found, "c2")).map(|(a, b)| (a * b).abs());
-    match product {
-        Some(p) if p == 0.0 || (1e-30..=1e30).contains(&p) => Ok(()),
-        _ => Err("the product of the constants is no ordinary number"),
-    }
-}
-
-/// `c1 + c2` is an ordinary number of a float type, or integers, which wrap alike either way.
-fn finite_sum(g: &Graph, found: &Match) -> Result<(), &'static str> {
-    let sum = splat(g, found, "c1").zip(splat(g, found, "c2")).map(|(a, b)| (a + b).abs());
-    match sum {
-        Some(s) if s <= 1e30 => Ok(()),
-        _ => Err("the sum of the constants is no ordinary number"),
+    #[test]
+    fn lines_that_are_no_rules_are_refused() {
+        let refuse = |left, right, guards: &[Guard]| {
+            Rule::new("r", [Class::BitExact; 2], "", [left, right], guards).unwrap_err().reason
+        };
+        assert_eq!(refuse("f(x", "x", &[]), "\"f(x\" is no pattern");
+        assert_eq!(refuse("x", "x", &[]), "the left side is no operator");
+        let grows = "x stands on the right more often than on the left";
+        assert_eq!(refuse("neg(x)", "add(x, x)", &[]), grows);
+        assert_eq!(refuse("neg(x)", "fly(x)", &[]), "the right side cannot make fly");
+        let guard = Guard { check: finite, words: &["y"] };
+        let other = "the guard is about y, which the left side has not";
+        assert_eq!(refuse("neg(x)", "x", &[guard]), other);
     }
 }

@@ -26,7 +26,8 @@ impl Pass for Share {
         Classes::both(Class::BitExact)
     }
 
-    fn run(&self, g: &Graph, _: &mut PassCx<'_>) -> Result<Outcome, PassError> {
+    fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
+        cx.step(g.len() as u64);
         let (new, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
         let same = new.len() == g.len() && new.structural_hash() == g.structural_hash();
         Ok(if same { Outcome::Unchanged } else { Outcome::Changed(new, map) })

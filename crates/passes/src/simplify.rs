@@ -4,14 +4,24 @@
 //! %2 = neg %1
 //! %3 = sub %0 %2        =>   %2 = add %0 %1
 //! ```
-//! Class: that of the weakest rule which fires. Sweeps until nothing changes, at most 8 times.
-//! Cost: O(nodes · rules) a sweep. Run after [`fold`](crate::Fold) and differentiation.
+//! Class: that of the weakest rule which fires. No rule makes a graph worse: the nodes that it
+//! appends cost no more than those that lose their last use ([`Price`]); only stabilizing rules
+//! may pay, with at most one operator. Sweeps until nothing changes, at most 8 times; reaching the limit
+//! is reported. Cost: O(nodes) a sweep, for patterns and proofs are of bounded size. Run after
+//! differentiation and [`fold`](crate::Fold).
+
+use std::collections::HashMap;
 
 use pleach_graph::{NodeId, NodeMap, Rewrite};
-use pleach_ops::Graph;
+use pleach_ops::{Graph, Op};
+use pleach_tensor::Type;
 
+use crate::claims::{Claims, live_uses};
+use crate::pattern::Estimate;
 use crate::rules::RULES;
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Rule, Totals};
+use crate::{
+    Class, Classes, Match, Outcome, Pass, PassCx, PassError, Pattern, Price, Rule, Totals,
+};
 
 /// Sweeps before the pass gives up looking for more.
 const MAX_SWEEPS: usize = 8;
@@ -20,47 +30,150 @@ const MAX_SWEEPS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Simplify {
     rules: Vec<Rule>,
+    /// Rules by the operator at their root, in order.
+    by_root: HashMap<&'static str, Vec<usize>>,
 }
 
 impl Default for Simplify {
     /// The library's rules.
     fn default() -> Simplify {
-        Simplify { rules: RULES.clone() }
+        Simplify::new(RULES.clone())
     }
 }
 
 impl Simplify {
-    /// These rules.
+    /// These rules; of two that match, the first fires.
     pub fn new(rules: Vec<Rule>) -> Simplify {
-        Simplify { rules }
+        let mut by_root: HashMap<&'static str, Vec<usize>> = HashMap::new();
+        for (i, rule) in rules.iter().enumerate() {
+            if let Pattern::Apply(root, ..) = &rule.left {
+                by_root.entry(root).or_default().push(i);
+            }
+        }
+        Simplify { rules, by_root }
     }
 
-    /// The first rule that may fire at a node, and what it gives.
+    /// The rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    fn sweep(&self, g: &Graph, cx: &mut PassCx<'_>) -> (Graph, NodeMap, usize) {
+        let uses = live_uses(g);
+        let mut claims = Claims::default();
+        let mut fired = 0;
+        let (new, map) = g.rebuild(|new, old, node, inputs| {
+            cx.step(1);
+            let uses = uses[old.index()];
+            let start = new.len();
+            let rewritten = if uses == 0 {
+                None
+            } else {
+                self.rewrite(g, old, new, &node.op, inputs, &claims, cx)
+            };
+            let id = match rewritten {
+                Some((rule, id)) => {
+                    fired += 1;
+                    cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
+                    id
+                }
+                None => new.push(node.op.clone(), inputs),
+            };
+            claims.settle(new, id, uses, inputs);
+            Rewrite::Replace(id)
+        });
+        (new, map, fired)
+    }
+
+    /// The first rule that may fire at an operator, and what it gives.
+    #[allow(clippy::too_many_arguments, reason = "the node to rewrite, in the old and new graph")]
     fn rewrite(
         &self,
+        g: &Graph,
+        old: NodeId,
         new: &Graph,
-        node: NodeId,
+        op: &Op,
+        inputs: &[NodeId],
+        claims: &Claims,
         cx: &mut PassCx<'_>,
     ) -> Option<(&'static str, NodeId)> {
-        let ty = new.ty(node);
-        for rule in &self.rules {
+        let candidates = self.by_root.get(op.name())?;
+        let ty = g.ty(old);
+        for rule in candidates.iter().map(|&i| &self.rules[i]) {
+            cx.step(1);
             if !cx.may(rule.name, rule.values) {
                 continue;
             }
-            let Some(found) = rule.left.matches(new, node) else { continue };
-            if let Some(guard) = rule.guard
-                && let Err(reason) = guard(new, &found)
-            {
-                cx.skip(rule.name, reason);
-                continue;
-            }
-            match rule.right.build(new, &found, &ty) {
-                Some(id) if id != node && new.ty(id) == ty => return Some((rule.name, id)),
-                _ => cx.skip(rule.name, "the right side has another type"),
+            let Some(found) = rule.left.matches(new, op, inputs) else { continue };
+            cx.step(found.steps);
+            let fits = rule
+                .right
+                .estimate(new, &found, &ty)
+                .filter(|right| right.ty == ty)
+                .ok_or("the right side has another type");
+            let allowed = proved(rule, new, &found)
+                .and(fits)
+                .and_then(|right| cheaper(rule, new, op, inputs, &ty, &found, claims, &right));
+            match allowed.map(|()| rule.right.build(new, &found, &ty)) {
+                Ok(Some(id)) => return Some((rule.name, id)),
+                Ok(None) => {}
+                Err(reason) => cx.skip(rule.name, g, old, reason),
             }
         }
         None
     }
+}
+
+/// Do the guards hold? A rule that needs facts does not fire without one that proves them.
+fn proved(rule: &Rule, g: &Graph, found: &Match) -> Result<(), &'static str> {
+    if rule.values == Class::NeedsFacts && rule.guards.is_empty() {
+        return Err("it needs facts and has no guard that proves them");
+    }
+    rule.guard(g, found)
+}
+
+/// Is the right side worth it?
+#[allow(clippy::too_many_arguments, reason = "both sides, and what is used elsewhere")]
+fn cheaper(
+    rule: &Rule,
+    g: &Graph,
+    op: &Op,
+    inputs: &[NodeId],
+    ty: &Type,
+    found: &Match,
+    claims: &Claims,
+    right: &Estimate,
+) -> Result<(), &'static str> {
+    // The whole left side, and of it what loses its last use.
+    let mut left = Price::of_inputs(g, op, inputs, ty);
+    let mut freed = left;
+    let mut dying: Vec<NodeId> = Vec::new();
+    for &id in &found.inner {
+        left += Price::of_node(g, id);
+        if dying.contains(&id) {
+            continue;
+        }
+        let count = |of: &[NodeId]| of.iter().filter(|x| **x == id).count();
+        let inside = dying.iter().map(|&d| count(&g.node(d).inputs)).sum::<usize>();
+        if claims.get(id) as usize == inside + count(inputs) {
+            freed += Price::of_node(g, id);
+            dying.push(id);
+        }
+    }
+    let right = right.price;
+    if rule.values == Class::Stabilizing {
+        let afford = right.operators <= freed.operators + 1;
+        return if afford { Ok(()) } else { Err("it would compute more than it saves") };
+    }
+    if right >= left {
+        return Err("the right side costs as much as the left");
+    }
+    let enough = match rule.values {
+        // Equal work now may be less later, when the last use elsewhere is rewritten too.
+        class if class <= Class::ZeroSign => right.work <= freed.work,
+        _ => right < freed,
+    };
+    if enough { Ok(()) } else { Err("a value inside of it is used elsewhere too") }
 }
 
 impl Pass for Simplify {
@@ -77,34 +190,21 @@ impl Pass for Simplify {
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         let mut result: Option<(Graph, NodeMap)> = None;
-        for sweep in 0..=MAX_SWEEPS {
+        let mut settled = false;
+        for _ in 0..MAX_SWEEPS {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
-            let mut fired = 0;
-            let (next, map) = current.rebuild(|new, old, node, inputs| {
-                let before = new.len();
-                let plain = new.push(node.op.clone(), inputs);
-                let Some((rule, id)) = self.rewrite(new, plain, cx) else {
-                    return Rewrite::Replace(plain);
-                };
-                fired += 1;
-                // Charged with what was appended beyond the node itself.
-                let own = usize::from(new.len() > before && plain.index() >= before);
-                let gained =
-                    (before + own..new.len()).map(|i| Totals::of_node(new, NodeId::new(i)));
-                cx.applied(rule, current, old, gained.fold(Totals::default(), |a, b| a + b));
-                Rewrite::Replace(id)
-            });
+            // What did not fire is said of the graph as it is in the end.
+            cx.skipped.clear();
+            let (next, step, fired) = self.sweep(current, cx);
             if fired == 0 {
+                settled = true;
                 break;
             }
-            if sweep == MAX_SWEEPS {
-                cx.skip("simplify", "the limit of sweeps was reached");
-                break;
-            }
-            result = Some(match result {
-                Some((_, before)) => (next, before.then(&map)),
-                None => (next, map),
-            });
+            let map = result.map_or(step.clone(), |(_, map)| map.then(&step));
+            result = Some((next, map));
+        }
+        if let (false, Some(root)) = (settled, g.roots().first()) {
+            cx.skip("simplify", g, root.value, "the limit of 8 sweeps was reached");
         }
         Ok(match result {
             Some((graph, map)) => Outcome::Changed(graph, map),

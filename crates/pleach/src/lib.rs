@@ -26,3 +26,8 @@ pub use pleach_ops as ops;
 pub use pleach_optim as optim;
 pub use pleach_passes as passes;
 pub use pleach_tensor as tensor;
+
+/// The guides' code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-an-operator.md")]
+struct AddingAnOperator;

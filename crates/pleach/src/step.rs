@@ -30,6 +30,7 @@ impl Step {
     /// # Errors
     /// [`ExecError`] for wrong feeds, a state of another model, or an index out of range; the
     /// state is then as it was.
+    #[allow(clippy::result_large_err, reason = "a failed run is rare and looked at")]
     pub fn run<'f>(
         &mut self,
         state: &mut State,

@@ -1,0 +1,177 @@
+//! Facts about values: an interval that holds them, and whether they may be NaN.
+
+use pleach_graph::NodeId;
+use pleach_ops::{Graph, Op};
+use pleach_tensor::F32;
+
+/// Operators that a proof looks through: bounds its work to a constant.
+const DEPTH: usize = 5;
+
+/// All elements of a value are in `[low, high]`, or NaN if `nan`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Least value.
+    pub low: f64,
+    /// Largest value.
+    pub high: f64,
+    /// May an element be NaN?
+    pub nan: bool,
+}
+
+impl Range {
+    const ANY: Range = Range { low: f64::NEG_INFINITY, high: f64::INFINITY, nan: true };
+
+    fn new(low: f64, high: f64) -> Range {
+        Range { low, high, nan: false }
+    }
+
+    /// What is proved about a value, from the few operators nearest to it.
+    pub fn of(g: &Graph, id: NodeId) -> Range {
+        range(g, id, DEPTH)
+    }
+
+    /// Neither infinite nor NaN?
+    pub fn is_finite(self) -> bool {
+        self.is_within(f64::MIN, f64::MAX)
+    }
+
+    /// In `[low, high]`, and not NaN?
+    pub fn is_within(self, low: f64, high: f64) -> bool {
+        !self.nan && low <= self.low && self.high <= high
+    }
+
+    fn map(self, f: impl Fn(f64) -> f64) -> Range {
+        Range { low: f(self.low), high: f(self.high), nan: self.nan }
+    }
+
+    fn union(self, o: Range) -> Range {
+        Range { low: self.low.min(o.low), high: self.high.max(o.high), nan: self.nan || o.nan }
+    }
+
+    /// The hull of `f` at the corners; anything if a corner is NaN, as `0·∞` and `∞ - ∞` are.
+    fn corners(self, o: Range, f: impl Fn(f64, f64) -> f64) -> Range {
+        let at =
+            [f(self.low, o.low), f(self.low, o.high), f(self.high, o.low), f(self.high, o.high)];
+        if at.iter().any(|v| v.is_nan()) {
+            return Range::ANY;
+        }
+        let hull = at.iter().fold((at[0], at[0]), |(l, h), &v| (l.min(v), h.max(v)));
+        // Inside of the interval an infinite factor may meet a zero.
+        let infinite = |r: Range| r.low.is_infinite() || r.high.is_infinite();
+        let zero = |r: Range| r.low <= 0.0 && r.high >= 0.0;
+        let mixed = (infinite(self) && zero(o)) || (infinite(o) && zero(self));
+        Range { low: hull.0, high: hull.1, nan: self.nan || o.nan || mixed }
+    }
+
+    /// Room for rounding; what leaves the range of `f32` may be infinite.
+    fn rounded(self, single: bool) -> Range {
+        let slack = |v: f64| v.abs() * 1e-6;
+        let limit = if single { 3e38 } else { 1e308 };
+        let (low, high) = (self.low - slack(self.low), self.high + slack(self.high));
+        Range {
+            low: if low < -limit { f64::NEG_INFINITY } else { low },
+            high: if high > limit { f64::INFINITY } else { high },
+            nan: self.nan,
+        }
+    }
+}
+
+fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
+    let node = g.node(id);
+    if let Op::Full(full) = &node.op {
+        let v = full.value();
+        return if v.is_nan() { Range::ANY } else { Range::new(v, v) };
+    }
+    if !node.ty.dtype().is_float() {
+        return match node.ty.dtype() {
+            pleach_tensor::DType::Bool => Range::new(0.0, 1.0),
+            pleach_tensor::DType::U8 => Range::new(0.0, 255.0),
+            _ => Range::new(-1e19, 1e19),
+        };
+    }
+    if depth == 0 {
+        return Range::ANY;
+    }
+    let x = |slot: usize| node.inputs.get(slot).map_or(Range::ANY, |&x| range(g, x, depth - 1));
+    let single = node.ty.dtype() == F32;
+    match &node.op {
+        Op::Sigmoid(_) => Range { nan: x(0).nan, ..Range::new(0.0, 1.0) },
+        Op::Tanh(_) => Range { nan: x(0).nan, ..Range::new(-1.0, 1.0) },
+        Op::Sin(_) | Op::Cos(_) => Range { nan: !x(0).is_finite(), ..Range::new(-1.0, 1.0) },
+        Op::Uniform(_) => Range::new(0.0, 1.0),
+        Op::Exp(_) => x(0).map(f64::exp).rounded(single),
+        Op::Softplus(_) => {
+            let softplus = |v: f64| v.max(0.0) + (-v.abs()).exp().ln_1p();
+            x(0).map(softplus).rounded(single)
+        }
+        Op::Sqrt(_) => {
+            let of = x(0);
+            let nan = of.nan || of.low < 0.0;
+            Range { nan, ..of.map(|v| v.max(0.0).sqrt()) }.rounded(single)
+        }
+        Op::Abs(_) => {
+            let of = x(0);
+            let (a, b) = (of.low.abs(), of.high.abs());
+            let low = if of.low <= 0.0 && of.high >= 0.0 { 0.0 } else { a.min(b) };
+            Range { low, high: a.max(b), nan: of.nan }
+        }
+        Op::Neg(_) => {
+            let of = x(0);
+            Range { low: -of.high, high: -of.low, nan: of.nan }
+        }
+        Op::Add(_) => x(0).corners_of_sum(x(1), 1.0).rounded(single),
+        Op::Sub(_) => x(0).corners_of_sum(x(1), -1.0).rounded(single),
+        Op::Mul(_) if node.inputs[0] == node.inputs[1] => {
+            let of = x(0);
+            let (a, b) = (of.low * of.low, of.high * of.high);
+            let low = if of.low <= 0.0 && of.high >= 0.0 { 0.0 } else { a.min(b) };
+            Range { low, high: a.max(b), nan: of.nan }.rounded(single)
+        }
+        Op::Mul(_) => x(0).corners(x(1), |a, b| a * b).rounded(single),
+        Op::Maximum(_) => Range { low: x(0).low.max(x(1).low), ..x(0).union(x(1)) },
+        Op::Minimum(_) => Range { high: x(0).high.min(x(1).high), ..x(0).union(x(1)) },
+        Op::Select(_) => x(1).union(x(2)),
+        Op::Cast(_) => x(0).rounded(single),
+        Op::StopGradient(_) | Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) => x(0),
+        _ => Range::ANY,
+    }
+}
+
+impl Range {
+    /// The range of `x + sign·y`.
+    fn corners_of_sum(self, o: Range, sign: f64) -> Range {
+        let o = if sign < 0.0 { Range { low: -o.high, high: -o.low, nan: o.nan } } else { o };
+        // Opposite infinities make NaN.
+        let clash = (self.low.is_infinite() && o.high.is_infinite())
+            || (self.high.is_infinite() && o.low.is_infinite());
+        if clash {
+            return Range::ANY;
+        }
+        Range { low: self.low + o.low, high: self.high + o.high, nan: self.nan || o.nan }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pleach_ops::prelude::*;
+
+    #[test]
+    fn what_is_bounded_is_known_and_what_is_fed_is_not() {
+        let g = Graph::new();
+        let x = g.input("x", F32, [3]);
+        let c = g.input("i", I64, [3]).cast(F32);
+        let of = |v: Var<'_>| Range::of(&g, v.id());
+        assert_eq!(of(x), Range::ANY);
+        assert!(of(x.sigmoid()).nan, "the sigmoid of NaN is NaN");
+        assert!(of(c.tanh()).is_within(-1.0, 1.0));
+        assert!(of(c.tanh().exp()).is_within(0.36, 2.72));
+        assert!(of(c.tanh() * c.tanh() + 1.0).is_within(0.99, 2.01));
+        assert!(of(c.less(0.0).select(c.tanh(), 3.0)).is_within(-1.0, 3.0));
+        assert!(!of(c.exp()).is_finite(), "it overflows");
+        assert!(!of(c.exp() - c.exp()).is_finite());
+        assert!(!of(c.exp() * c.tanh()).is_finite(), "∞·0");
+        assert!(!of(c.tanh().sqrt()).is_finite(), "the root of a negative number");
+        assert!(of(c.abs()).is_within(0.0, 1e20));
+    }
+}

@@ -1,0 +1,27 @@
+//! Exponentials, logarithms, roots, activations.
+
+use super::*;
+
+pub(super) fn rules() -> Vec<Rule> {
+    crate::rules! {
+        ln_sigmoid:        S, S "ln σ(x) = -softplus(-x)"    ln(sigmoid(x)) => neg(softplus(neg(x)));
+        ln_one_plus_exp:   S, S "ln(1 + eˣ) = softplus(x)"   ln(add(exp(x), 1.0)) => softplus(x);
+        ln_1p_exp:         S, S "ln1p(eˣ) = softplus(x)"     ln_1p(exp(x)) => softplus(x);
+        ln_one_plus:       S, S "ln(1 + x) = ln1p(x)"        ln(add(x, 1.0)) => ln_1p(x);
+        ln_exp:            F, F "ln eˣ = x"                  ln(exp(x)) => x if moderate(x);
+
+        one_minus_sigmoid: S, S "1 - σ(x) = σ(-x)"           sub(1.0, sigmoid(x)) => sigmoid(neg(x));
+        logistic:          S, S "1 / (1 + e⁻ˣ) = σ(x)"       div(1.0, add(exp(neg(x)), 1.0)) => sigmoid(x);
+
+        exp_ln:            F, F "exp(ln x) = x"              exp(ln(x)) => x if positive(x);
+        exp_product:       F, F "eˣ·eʸ = eˣ⁺ʸ"               mul(exp(x), exp(y)) => exp(add(x, y)) if moderate(x) && moderate(y);
+        exp_quotient:      F, F "eˣ / eʸ = eˣ⁻ʸ"             div(exp(x), exp(y)) => exp(sub(x, y)) if moderate(x) && moderate(y);
+
+        sqrt_squared:      F, F "√x·√x = x"                  mul(sqrt(x), sqrt(x)) => x if positive(x);
+        sqrt_of_square:    F, F "√(x·x) = |x|"               sqrt(mul(x, x)) => abs(x) if nonzero(x);
+
+        tanh_odd:          R, R "-tanh(-x) = tanh(x)"        neg(tanh(neg(x))) => tanh(x);
+        sin_odd:           R, R "-sin(-x) = sin(x)"          neg(sin(neg(x))) => sin(x);
+        cos_even:          R, R "cos(-x) = cos(x)"           cos(neg(x)) => cos(x);
+    }
+}

@@ -1,0 +1,110 @@
+//! Size and work of graphs.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+use pleach_graph::NodeId;
+use pleach_ops::{Graph, Kind, Op};
+use pleach_tensor::Type;
+
+/// Size and work of a graph: every recorded node counts, dead ones too, each run by itself. Also
+/// a change of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Nodes.
+    pub nodes: i64,
+    /// Arithmetic operations.
+    pub flops: i64,
+    /// Bytes read and written.
+    pub bytes: i64,
+    /// Trained numbers: elements of the variables of kind [`Kind::Param`].
+    pub params: i64,
+}
+
+/// A change of [`Totals`].
+pub type Delta = Totals;
+
+impl Totals {
+    /// The totals of a graph.
+    pub fn of(g: &Graph) -> Totals {
+        g.ids().map(|id| Totals::of_node(g, id)).sum()
+    }
+
+    /// The totals of one node. A variable is one node, however often it is used.
+    pub fn of_node(g: &Graph, id: NodeId) -> Totals {
+        let node = g.node(id);
+        let nodes: smallvec::SmallVec<[_; 4]> = node.inputs.iter().map(|&x| g.node(x)).collect();
+        let types: smallvec::SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
+        let cost = node.op.cost(&types, &node.ty);
+        let params = match &node.op {
+            Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
+            _ => 0,
+        };
+        Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params }
+    }
+
+    /// The totals of the nodes from `start` on.
+    pub fn since(g: &Graph, start: usize) -> Totals {
+        (start..g.len()).map(|i| Totals::of_node(g, NodeId::new(i))).sum()
+    }
+}
+
+impl Add for Totals {
+    type Output = Totals;
+    fn add(self, o: Totals) -> Totals {
+        Totals {
+            nodes: self.nodes + o.nodes,
+            flops: self.flops + o.flops,
+            bytes: self.bytes + o.bytes,
+            params: self.params + o.params,
+        }
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, o: Totals) {
+        *self = *self + o;
+    }
+}
+
+impl Sub for Totals {
+    type Output = Totals;
+    fn sub(self, o: Totals) -> Totals {
+        Totals {
+            nodes: self.nodes - o.nodes,
+            flops: self.flops - o.flops,
+            bytes: self.bytes - o.bytes,
+            params: self.params - o.params,
+        }
+    }
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Totals>>(iter: I) -> Totals {
+        iter.fold(Totals::default(), Totals::add)
+    }
+}
+
+/// Most bytes of values that are alive at once, if nodes run in index order and a value is freed
+/// after its last use. Sources and constants, which live outside of the arena, and splats, which
+/// take no memory, do not count.
+pub fn live_bytes(g: &Graph) -> u64 {
+    let live = g.live();
+    let mut last = vec![0; g.len()];
+    for id in g.ids().filter(|id| live[id.index()]) {
+        last[id.index()] = id.index();
+        g.node(id).inputs.iter().for_each(|x| last[x.index()] = id.index());
+    }
+    g.roots().iter().for_each(|root| last[root.value.index()] = g.len());
+    let mut freed: Vec<u64> = vec![0; g.len() + 1];
+    let (mut now, mut peak) = (0u64, 0u64);
+    for id in g.ids().filter(|id| live[id.index()]) {
+        let node = g.node(id);
+        let bytes = if node.inputs.is_empty() { 0 } else { node.ty.bytes() as u64 };
+        freed[last[id.index()]] += bytes;
+        now += bytes;
+        peak = peak.max(now);
+        now -= freed[id.index()];
+    }
+    peak
+}

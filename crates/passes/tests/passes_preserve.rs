@@ -1,0 +1,112 @@
+//! Passes and pipelines on random graphs: values, gradients, price, ledger, idempotence.
+
+use std::sync::Arc;
+
+use pleach_passes::testing::{agree, interpreted, preserves, recipes, scale_of};
+use pleach_passes::{Class, Fold, Fuse, Level, Pass, Pipeline, Prune, Share, Simplify};
+use pleach_tensor::Key;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence, RngSeed};
+
+fn config(cases: u32) -> Config {
+    let folder = FileFailurePersistence::WithSource("proptest-regressions");
+    let failure_persistence: Option<Box<dyn FailurePersistence>> = Some(Box::new(folder));
+    Config { cases, failure_persistence, rng_seed: RngSeed::Fixed(20), ..Config::default() }
+}
+
+fn passes() -> Vec<Arc<dyn Pass>> {
+    vec![
+        Arc::new(Prune),
+        Arc::new(Fold),
+        Arc::new(Simplify::default()),
+        Arc::new(Share),
+        Arc::new(Fuse::default()),
+        Arc::new(Fuse { max_operands: 2, max_size: 3 }),
+    ]
+}
+
+/// Each pass alone, the whole pipeline, and every prefix of it.
+fn pipelines() -> Vec<Pipeline> {
+    let whole = Pipeline::default();
+    let prefixes = (0..=whole.passes().len()).map(|n| whole.clone().prefix(n));
+    passes().into_iter().map(|pass| Pipeline::new(vec![pass])).chain(prefixes).collect()
+}
+
+fn held(result: Result<impl Sized, String>, pipeline: &Pipeline) -> Result<(), TestCaseError> {
+    result.map(drop).map_err(|why| {
+        let names: Vec<&str> = pipeline.passes().iter().map(|p| p.name()).collect();
+        TestCaseError::fail(format!("{names:?}: {why}"))
+    })
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    #[test]
+    fn at_level_exact_no_bit_changes(recipe in recipes(false), key in any::<u64>()) {
+        let sample = recipe.build(false);
+        for pipeline in pipelines() {
+            held(preserves(&pipeline, &sample, Level::Exact, Key(key)), &pipeline)?;
+        }
+    }
+
+    #[test]
+    fn at_level_exact_no_bit_of_a_gradient_changes(recipe in recipes(false), key in any::<u64>()) {
+        let sample = recipe.build(true);
+        let pipeline = Pipeline::default();
+        held(preserves(&pipeline, &sample, Level::Exact, Key(key)), &pipeline)?;
+    }
+
+    #[test]
+    fn at_level_default_values_and_gradients_are_equal_but_for_rounding(
+        recipe in recipes(true),
+        key in any::<u64>(),
+    ) {
+        for gradients in [false, true] {
+            let sample = recipe.build(gradients);
+            for pipeline in pipelines() {
+                held(preserves(&pipeline, &sample, Level::Default, Key(key)), &pipeline)?;
+            }
+        }
+    }
+
+    /// `grad(rewrite(g))` against `grad(g)`.
+    #[test]
+    fn gradients_taken_after_the_passes_are_those_taken_before(
+        recipe in recipes(true),
+        key in any::<u64>(),
+        level in prop_oneof![Just(Level::Exact), Just(Level::Default)],
+    ) {
+        use pleach_ops::prelude::*;
+        let sample = recipe.build(false);
+        let g = &sample.graph;
+        for pipeline in pipelines() {
+            let pipeline = pipeline.without("stop_gradient");
+            let (new, map) = preserves(&pipeline, &sample, level, Key(key))
+                .map_err(TestCaseError::fail)?;
+            let feeds = sample.feeds(Key(key), false);
+            let loss = |g: &Graph, name: &str| -> Option<NodeId> {
+                g.roots().iter().find(|root| &*root.name == name).map(|root| root.value)
+            };
+            let (y, new_y) = (loss(g, "out0").unwrap(), loss(&new, "out0").unwrap());
+            let sources = g.ids().filter(|&id| {
+                matches!(g.op(id), Op::Input(_) | Op::Variable(_)) && g.ty(id).dtype().is_float()
+            });
+            let pairs: Vec<(NodeId, NodeId)> =
+                sources.filter_map(|id| Some((id, map.get(id)?))).collect();
+            let of = |g: &Graph, y: NodeId, xs: Vec<NodeId>| {
+                let xs: Vec<Var<'_>> = xs.into_iter().map(|x| Var::new(g, x)).collect();
+                let grads = g.grad(Var::new(g, y), &xs);
+                let ids: Vec<NodeId> = grads.iter().map(|d| d.id()).collect();
+                interpreted(g, &ids, &feeds).map_err(|e| TestCaseError::fail(e.to_string()))
+            };
+            let want = of(g, y, pairs.iter().map(|p| p.0).collect())?;
+            let got = of(&new, new_y, pairs.iter().map(|p| p.1).collect())?;
+            let scale = scale_of(g, &feeds).unwrap();
+            for (want, got) in want.iter().zip(&got) {
+                agree(Class::Rounding, got, want, scale)
+                    .map_err(|m| TestCaseError::fail(format!("{m}\n{g}to\n{new}")))?;
+            }
+        }
+    }
+}

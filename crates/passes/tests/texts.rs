@@ -1,0 +1,261 @@
+//! Every pass on small graphs: where it fires, and where it must not.
+
+use expect_test::expect;
+use pleach_passes::testing::{check, check_unchanged, graph, run};
+use pleach_passes::{Fold, Fuse, Level, PassCx, Prune, Share, Simplify};
+
+const X: &str = "%x = input(name:\"x\",position:0,ty:\"f32[3]\")\n";
+const Y: &str = "%y = input(name:\"y\",position:1,ty:\"f32[3]\")\n";
+
+#[test]
+fn prune_drops_what_no_output_needs() {
+    let text = format!("{X}%1 = exp %x\n%2 = neg %x\nreturn %2");
+    check(
+        Prune,
+        &text,
+        expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = neg %0 : f32[3]
+        return %1
+    "#]],
+    );
+}
+
+#[test]
+fn prune_keeps_what_only_an_assignment_needs() {
+    let text = "%s = variable(name:\"s\",kind:buffer,ty:\"f32[]\",init:full(0.0),key:(0))
+        %1 = exp %s\nassign \"s\" %s = %1";
+    check_unchanged(Prune, text);
+}
+
+#[test]
+fn prune_lists_variables_that_nothing_needs() {
+    let text = "%w = variable(name:\"w\",kind:param,ty:\"f32[2, 3]\",init:full(0.0),key:(0))
+        %1 = exp %w\n%2 = full(value:1.0,ty:\"f32[]\")\nreturn %2";
+    let (_, ledger) = run(&Prune, &graph(text), &mut PassCx::reference(Level::Exact));
+    assert_eq!(ledger.unused, ["w"]);
+    assert_eq!(ledger.sum().params, 0);
+    assert_eq!(ledger.recorded().params, 6);
+}
+
+#[test]
+fn share_makes_two_equal_sigmoids_one() {
+    let text = format!("{X}%1 = sigmoid %x\n%2 = sigmoid %x\n%3 = mul %1 %2\nreturn %3");
+    check(
+        Share,
+        &text,
+        expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = sigmoid %0 : f32[3]
+        %2 = mul %1 %1 : f32[3]
+        return %2
+    "#]],
+    );
+}
+
+#[test]
+fn share_keeps_draws_of_different_keys() {
+    let text = "%1 = constant(ty:\"i64[]\",data:[1])\n%2 = constant(ty:\"i64[]\",data:[2])
+        %3 = uniform(ty:\"f32[3]\") %1\n%4 = uniform(ty:\"f32[3]\") %2
+        %5 = sub %3 %4\nreturn %5";
+    check_unchanged(Share, text);
+}
+
+#[test]
+fn fold_evaluates_what_is_constant() {
+    let text = "%0 = constant(ty:\"f64[2]\",data:[0.0,1.0])\n%1 = exp %0
+        %2 = sum(axes:[0]) %1\nreturn %2";
+    check(
+        Fold,
+        text,
+        expect![[r#"
+        %0 = constant(ty:"f64[2]",data:[0.0,1.0]) : f64[2]
+        %1 = constant(ty:"f64[2]",data:[1.0,2.718281828459045]) : f64[2]
+        %2 = full(value:3.718281828459045,ty:"f64[]") : f64[]
+        return %2
+    "#]],
+    );
+}
+
+#[test]
+fn fold_of_splats_is_a_splat_of_any_size() {
+    let text = "%0 = full(value:0.0,ty:\"f64[100000, 1000]\")\n%1 = exp %0\nreturn %1";
+    check(
+        Fold,
+        text,
+        expect![[r#"
+        %0 = full(value:0.0,ty:"f64[100000, 1000]") : f64[100000, 1000]
+        %1 = full(value:1.0,ty:"f64[100000, 1000]") : f64[100000, 1000]
+        return %1
+    "#]],
+    );
+}
+
+#[test]
+fn fold_keeps_random_numbers_and_what_is_fed() {
+    let random = "%0 = constant(ty:\"i64[]\",data:[1])\n%1 = uniform(ty:\"f32[3]\") %0\nreturn %1";
+    check_unchanged(Fold, random);
+    check_unchanged(Fold, &format!("{X}%1 = exp %x\nreturn %1"));
+}
+
+#[test]
+fn fold_keeps_to_its_budgets_and_says_so() {
+    let text = "%0 = constant(ty:\"i64[1, 2]\",data:[1,2])
+        %1 = broadcast(shape:[40000, 2]) %0\nreturn %1";
+    let mut cx = PassCx::reference(Level::Exact);
+    let (new, ledger) = run(&Fold, &graph(text), &mut cx);
+    assert!(new.is_none());
+    let reason = &ledger.passes[0].skipped[0].reason;
+    assert_eq!(reason, "the result has more elements than are folded");
+    let mut cx = PassCx::reference(Level::Exact);
+    cx.fold_elements = 80_000;
+    assert!(run(&Fold, &graph(text), &mut cx).0.is_some());
+    let mut cx = PassCx::reference(Level::Exact);
+    (cx.fold_elements, cx.fold_bytes) = (80_000, 9);
+    let (new, ledger) = run(&Fold, &graph(text), &mut cx);
+    assert!(new.is_none());
+    let reason = &ledger.passes[0].skipped[0].reason;
+    assert_eq!(reason, "the budget of bytes for folded constants is spent");
+}
+
+#[test]
+fn fold_leaves_an_index_out_of_range_for_the_run() {
+    let text = "%0 = constant(ty:\"f32[1, 2]\",data:[1.0,2.0])
+        %1 = constant(ty:\"i64[1, 1]\",data:[7])\n%2 = gather(axis:1) %0 %1\nreturn %2";
+    let (new, ledger) = run(&Fold, &graph(text), &mut PassCx::reference(Level::Exact));
+    assert!(new.is_none());
+    assert_eq!(ledger.passes[0].skipped[0].reason, "it has no value: the run will say why");
+}
+
+#[test]
+fn simplify_applies_rules_until_nothing_changes() {
+    let text = format!(
+        "{X}%1 = full(value:1.0,ty:\"f32[3]\")\n%2 = add %x %1\n%3 = add %2 %1\n%4 = add %3 %1
+        %5 = neg %4\n%6 = sub %x %5\nreturn %6"
+    );
+    check(
+        Simplify::default(),
+        &text,
+        expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = full(value:1.0,ty:"f32[3]") : f32[3]
+        %2 = add %0 %1 : f32[3]
+        %3 = full(value:2.0,ty:"f32[3]") : f32[3]
+        %4 = add %0 %3 : f32[3]
+        %5 = full(value:3.0,ty:"f32[3]") : f32[3]
+        %6 = add %0 %5 : f32[3]
+        %7 = neg %6 : f32[3]
+        %8 = add %0 %6 : f32[3]
+        return %8
+    "#]],
+    );
+}
+
+#[test]
+fn simplify_does_nothing_inexact_at_level_exact() {
+    let text = format!(
+        "{X}%1 = full(value:3.0,ty:\"f32[3]\")\n%2 = div %x %1\n%3 = full(value:0.0,ty:\"f32[3]\")
+        %4 = add %2 %3\n%5 = ln %4\nreturn %5"
+    );
+    let (new, _) = run(&Simplify::default(), &graph(&text), &mut PassCx::reference(Level::Exact));
+    assert!(new.is_none());
+}
+
+#[test]
+fn simplify_does_not_multiply_work() {
+    // The products are outputs too: with the sum factored there would be one operator more.
+    let text = format!(
+        "{X}{Y}%1 = mul %x %y\n%2 = mul %x %x\n%3 = add %1 %2\nreturn %1\nreturn %2\nreturn %3"
+    );
+    let (new, ledger) =
+        run(&Simplify::default(), &graph(&text), &mut PassCx::reference(Level::Default));
+    assert!(new.is_none());
+    let skip = &ledger.passes[0].skipped[0];
+    assert_eq!((&*skip.rule, skip.times), ("factor", 1));
+    assert_eq!(skip.reason, "a value inside of it is used elsewhere too");
+}
+
+#[test]
+fn simplify_says_why_a_guard_does_not_hold() {
+    let text = format!("{X}%1 = sub %x %x\nreturn %1");
+    let (new, ledger) =
+        run(&Simplify::default(), &graph(&text), &mut PassCx::reference(Level::Default));
+    assert!(new.is_none());
+    let table = ledger.to_string();
+    let line = "sub_self did not fire, once: it is not proved that the value is finite";
+    assert!(table.contains(line), "{table}");
+}
+
+#[test]
+fn fuse_makes_one_region_of_a_chain_with_its_constants() {
+    let text = format!(
+        "{X}{Y}%1 = mul %x %y\n%2 = full(value:1.0,ty:\"f32[3]\")\n%3 = add %1 %2\n%4 = exp %3
+        %5 = mul %4 %3\nreturn %5"
+    );
+    check(
+        Fuse::default(),
+        &text,
+        expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = input(name:"y",position:1,ty:"f32[3]") : f32[3]
+        %2 = full(value:1.0,ty:"f32[3]") : f32[3]
+        %3 = fused{%0 = parameter(index:0,ty:"f32[3]") : f32[3]; %1 = parameter(index:1,ty:"f32[3]") : f32[3]; %2 = mul %0 %1 : f32[3]; %3 = full(value:1.0,ty:"f32[3]") : f32[3]; %4 = add %2 %3 : f32[3]; %5 = exp %4 : f32[3]; %6 = mul %4 %5 : f32[3]; return %6} %0 %1 : f32[3]
+        return %3
+    "#]],
+    );
+}
+
+#[test]
+fn fuse_ends_regions_at_outputs() {
+    let text = format!("{X}%1 = exp %x\n%2 = neg %1\n%3 = tanh %2\nreturn %2\nreturn %3");
+    check(
+        Fuse::default(),
+        &text,
+        expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = fused{%0 = parameter(index:0,ty:"f32[3]") : f32[3]; %1 = exp %0 : f32[3]; %2 = neg %1 : f32[3]; return %2} %0 : f32[3]
+        %2 = tanh %1 : f32[3]
+        return %1
+        return %2
+    "#]],
+    );
+}
+
+#[test]
+fn fuse_does_not_go_around_a_reduction() {
+    // exp is used by the sum too, so it is no inside of a region; and mul must wait for the sum.
+    let text = format!(
+        "{X}%1 = exp %x\n%2 = sum(axes:[0]) %1\n%3 = reshape(shape:[1]) %2
+        %4 = broadcast(shape:[3]) %3\n%5 = mul %1 %4\nreturn %5"
+    );
+    check_unchanged(Fuse::default(), &text);
+}
+
+#[test]
+fn fuse_leaves_single_operators_draws_and_stops_alone() {
+    check_unchanged(Fuse::default(), &format!("{X}%1 = exp %x\nreturn %1"));
+    let stop = format!("{X}%1 = exp %x\n%2 = stop_gradient %1\nreturn %2");
+    check_unchanged(Fuse::default(), &stop);
+    let draw = "%0 = constant(ty:\"i64[]\",data:[1])\n%1 = uniform(ty:\"f32[3]\") %0
+        %2 = neg %1\nreturn %2";
+    check_unchanged(Fuse::default(), draw);
+}
+
+#[test]
+fn fuse_keeps_to_its_limits() {
+    let chain = |n: usize| {
+        let lines: Vec<String> = (0..n).map(|i| format!("%{} = exp %{i}", i + 1)).collect();
+        let x = X.replace("%x", "%0");
+        format!("{x}{}\nreturn %{n}", lines.join("\n"))
+    };
+    let regions = |text: &str, pass: Fuse| {
+        let (new, _) = run(&pass, &graph(text), &mut PassCx::reference(Level::Exact));
+        new.map_or(0, |g| g.to_string().matches("= fused").count())
+    };
+    assert_eq!(regions(&chain(64), Fuse::default()), 1);
+    assert_eq!(regions(&chain(66), Fuse::default()), 2);
+    assert_eq!(regions(&chain(65), Fuse::default()), 1, "one is left over");
+    let sum = format!("{X}{Y}%1 = mul %x %y\n%2 = sub %1 %x\nreturn %2");
+    assert_eq!(regions(&sum, Fuse { max_operands: 1, max_size: 9 }), 0);
+    assert_eq!(regions(&sum, Fuse { max_operands: 2, max_size: 9 }), 1);
+}
