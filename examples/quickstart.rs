@@ -106,14 +106,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             bar.inc(1);
         }
         bar.set_message(format!("loss {:.4}", loss / n));
-        if epoch % 10 == 9 || epoch + 1 == args.epochs {
-            let row = [
-                format!("{}", epoch + 1),
-                format!("{:.4}", loss / n),
-                format!("{:.4}", accuracy / n),
-            ];
-            epochs.add_row(row);
-        }
+        let row = [loss / n, accuracy / n].map(|v| format!("{v:.4}"));
+        epochs.add_row([&[format!("{}", epoch + 1)], &row[..]].concat());
     }
     bar.finish_and_clear();
     println!("{epochs}");

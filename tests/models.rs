@@ -167,3 +167,33 @@ fn a_graph_can_be_compiled_twice_and_a_bound_parameter_is_trained_through_its_bi
     assert_eq!(state.get(&w).to_f64s(), [1.0, 2.0], "the masked weight does not move");
     assert_eq!(plain.run(&mut state, none).unwrap().scalar("y").unwrap(), 1.0);
 }
+
+#[test]
+fn what_is_left_out_must_exist() {
+    let g = Graph::eval();
+    let y = g.input("x", F32, [2]).exp();
+    for name in ["fuse", "stop_gradient"] {
+        assert!(g.infer(y).compile(Compile::default().without(name)).is_ok(), "{name}");
+    }
+    let error = g.infer(y).compile(Compile::default().without("fusee")).unwrap_err().to_string();
+    assert!(error.starts_with("no pass and no rule is named \"fusee\"; there are "), "{error}");
+}
+
+#[test]
+fn of_two_assignments_to_one_variable_the_last_counts() {
+    for compile in [Compile::none(), Compile::unoptimized(), Compile::default()] {
+        let params = Params::seeded(1);
+        let seen = params.buffer("seen", F32, [2], Init::ones());
+        let g = Graph::eval();
+        let x = g.input("x", F32, [2]);
+        let (first, second) = (x.exp() + 1.0, x * g.param(&seen) - 3.0);
+        g.assign_param(&seen, first);
+        g.assign_param(&seen, second);
+        let mut step = g.infer(first + second).compile(compile).unwrap();
+        let mut state = State::new(&params);
+        let zeros = Tensor::full(&Type::new(F32, [2]).unwrap(), 0.0);
+        let y = step.run(&mut state, [&zeros]).unwrap().tensor("y").unwrap();
+        assert_eq!(y.to_f64s(), [-1.0, -1.0]);
+        assert_eq!(state.get(&seen).to_f64s(), [-3.0, -3.0]);
+    }
+}

@@ -206,7 +206,8 @@ impl Plan {
         state: &mut State,
         feeds: impl IntoIterator<Item = &'f Tensor>,
     ) -> Result<Outputs<'_>, ExecError> {
-        if self.state != state.id || self.places.len() != state.entries.len() {
+        // Entries of a state are only ever added, at its end: places stay true.
+        if self.state != state.id {
             self.locate(state)?;
         }
         let mut bound = recycle(std::mem::take(&mut self.bound));

@@ -21,6 +21,10 @@ pub trait Pass: fmt::Debug + Send + Sync {
     /// The weakest class of anything it does.
     fn class(&self) -> Classes;
 
+    /// Names of the rules that can be left out one by one.
+    fn rules(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Rewrites the graph by building it anew. Keeps number, order, names and types of outputs
     /// and assignments.
     ///

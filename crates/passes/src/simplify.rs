@@ -177,6 +177,10 @@ fn cheaper(
 }
 
 impl Pass for Simplify {
+    fn rules(&self) -> Vec<&'static str> {
+        self.rules.iter().map(|rule| rule.name).collect()
+    }
+
     fn name(&self) -> &'static str {
         "simplify"
     }

@@ -3,6 +3,8 @@
 use pleach_exec::Options;
 use pleach_passes::{Level, Pipeline};
 
+use crate::Problem;
+
 /// What runs, and how it is optimized.
 ///
 /// | level | what runs | promise |
@@ -58,7 +60,21 @@ impl Compile {
         self
     }
 
-    /// Leaves out a pass or a rule by its name.
+    /// Names to leave out that no pass and no rule has: a typing mistake would change nothing.
+    pub(crate) fn unknown_names(&self) -> Vec<Problem> {
+        let Engine::Plan(Some((_, pipeline))) = &self.engine else { return Vec::new() };
+        let passes = pipeline.passes();
+        let names = passes.iter().flat_map(|p| [vec![p.name()], p.rules()].concat());
+        let mut known: Vec<&str> = names.collect();
+        known.sort_unstable();
+        known.dedup();
+        let unknown = self.without.iter().filter(|name| !known.contains(&name.as_str()));
+        unknown
+            .map(|name| Problem::Without { name: name.clone(), known: known.join(", ") })
+            .collect()
+    }
+
+    /// Leaves out a pass or a rule by its name; a name that nothing has is an error of `compile`.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.without.push(name.into());

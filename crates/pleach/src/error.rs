@@ -45,6 +45,14 @@ pub enum Problem {
     /// The graph has no parameter to train.
     #[error("there is no parameter to train: the graph uses none")]
     NothingToTrain,
+    /// A name that [`Compile::without`](crate::Compile::without) was given and nothing has.
+    #[error("no pass and no rule is named {name:?}; there are {known}")]
+    Without {
+        /// The name.
+        name: String,
+        /// The passes and rules there are.
+        known: String,
+    },
     /// Two outputs of one name.
     #[error("two outputs are named {0:?}")]
     OutputName(String),

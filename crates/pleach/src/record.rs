@@ -103,6 +103,7 @@ impl<'g> Recording<'g> {
         if let Some(training) = &self.training {
             problems.extend(training.optimizer.check().err().map(Problem::Optim));
         }
+        problems.extend(compile.unknown_names());
         if !problems.is_empty() {
             return Err(CompileError(problems));
         }
