@@ -197,3 +197,36 @@ fn of_two_assignments_to_one_variable_the_last_counts() {
         assert_eq!(state.get(&seen).to_f64s(), [-3.0, -3.0]);
     }
 }
+
+#[test]
+fn values_of_another_graph_are_refused() {
+    let params = Params::seeded(1);
+    let w = params.param("w", [2], Init::ones());
+    let (g, other) = (Graph::train(), Graph::train());
+    let loss = g.param(&w).square().sum_all();
+    let foreign = other.param(&w).sum_all();
+    let said = |r: Recording<'_>| r.compile(Compile::default()).unwrap_err().to_string();
+    let output = said(g.minimize(loss, Sgd::new(0.1)).output("f", foreign));
+    assert_eq!(output, "\"f\" is a value of another graph than the one that is compiled");
+    let wrong = said(g.minimize(foreign, Sgd::new(0.1)));
+    assert_eq!(wrong, "\"loss\" is a value of another graph than the one that is compiled");
+    let inferred = said(g.infer(foreign));
+    assert_eq!(inferred, "\"y\" is a value of another graph than the one that is compiled");
+}
+
+#[test]
+fn every_line_of_the_ledger_is_a_line_of_the_user() {
+    let params = Params::seeded(1);
+    let layer = Linear::new(&params.scope("l"), 3, 2);
+    let g = Graph::train();
+    let loss = (layer.call(g.input("x", F32, [5, 3])).tanh() / 3.0).square().mean();
+    let rate = Rate::new(1e-2, Cosine { steps: 7, min: 0.1 });
+    let adam = AdamW::new(rate).clip_norm(1.0);
+    let step = g.minimize(loss, adam).compile(Compile::default()).unwrap();
+    let entries = &step.report().ledger.entries;
+    let sites: Vec<_> = entries.iter().filter_map(|e| e.site.as_ref()).collect();
+    assert!(sites.len() > 5, "{}", step.report());
+    for site in sites {
+        assert_eq!(site.file(), file!(), "{site}");
+    }
+}

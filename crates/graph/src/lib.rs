@@ -1,7 +1,7 @@
 //! The tape: an append-only computation graph that differentiates itself.
 //!
 //! [`Graph`] is generic over the language of its nodes, an [`Operator`]: it knows no operator and
-//! no kernel, and is tested with a toy language of three. Node index order is a topological
+//! no kernel, and is tested with a toy language. Node index order is a topological
 //! order, so the graph *is* the tape of reverse mode.
 //!
 //! | I want to… | item |

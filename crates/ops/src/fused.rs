@@ -136,7 +136,11 @@ impl Operation for Fused {
         let mut reached = Vec::new();
         let grads = self.derived(g, &x, &[dy.id()], |params, y, dy| {
             let wrt: Vec<NodeId> = asked.iter().map(|&slot| params[slot]).collect();
-            let grads = g.reverse(&[(y, dy[0])], &wrt).unwrap_or_default();
+            let grads = g.reverse(&[(y, dy[0])], &wrt).unwrap_or_else(|error| {
+                // A broken rule inside: the graph keeps the error, and reverse mode reports it.
+                g.refuse(Self::NAME, dy, TypeError::Attribute(error.to_string()));
+                Vec::new()
+            });
             let found = asked.iter().zip(grads).filter_map(|(&slot, dx)| Some((slot, dx.value()?)));
             let (slots, grads) = found.unzip();
             reached = slots;

@@ -17,7 +17,7 @@ pub mod rules {
     pub use smallvec::SmallVec;
 
     pub use crate::check_types::{Require, require_axes, require_axis, require_shape};
-    pub use crate::reference::{binary, compare, map, movement, reduce, unary};
+    pub use crate::reference::{binary, compare, map, movement, reduce, scatter, unary};
     pub use crate::{
         Axis, AxisRelations, Cost, Dims, EvalError, Full, Gather, Grad, Graph, Op, Operand,
         Primitive, Real, Sample, ScatterAdd, Take, TakeAdd, Tangent, Var, Variadic,

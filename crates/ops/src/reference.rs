@@ -73,13 +73,38 @@ pub fn movement(
     })
 }
 
-/// Folds `x` over `axes` (removed) in `f64`, or exactly in `i64`, in row-major order.
+/// Folds every element of `x`, in row-major order, into the element of the result that `target`
+/// gives: in `f64`, or exactly in `i64`. Each element of the result begins at the zero of `op`.
+pub fn scatter(
+    x: &Tensor,
+    y: &Type,
+    target: impl Fn(usize) -> usize,
+    (float_zero, float): (f64, impl Fn(f64, f64) -> f64),
+    (int_zero, int): (i64, impl Fn(i64, i64) -> i64),
+) -> Tensor {
+    if x.dtype().is_float() {
+        let mut sums = vec![float_zero; y.numel()];
+        for (i, v) in x.to_f64s().into_iter().enumerate() {
+            let sum = &mut sums[target(i)];
+            *sum = float(*sum, v);
+        }
+        return Tensor::build(y, |i| sums[i]);
+    }
+    let mut sums = vec![int_zero; y.numel()];
+    for (i, v) in x.to_i64s().into_iter().enumerate() {
+        let sum = &mut sums[target(i)];
+        *sum = int(*sum, v);
+    }
+    Tensor::build_i64(y, |i| sums[i])
+}
+
+/// Folds `x` over `axes`, which are removed; see [`scatter`].
 pub fn reduce(
     x: &Tensor,
     y: &Type,
     axes: &[usize],
-    (float_zero, float): (f64, impl Fn(f64, f64) -> f64),
-    (int_zero, int): (i64, impl Fn(i64, i64) -> i64),
+    float: (f64, impl Fn(f64, f64) -> f64),
+    int: (i64, impl Fn(i64, i64) -> i64),
 ) -> Tensor {
     let strides = y.shape().strides();
     let target = |i: usize| -> usize {
@@ -87,18 +112,5 @@ pub fn reduce(
         let kept = index.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
         kept.zip(&strides).map(|((_, i), s)| i * s).sum()
     };
-    if x.dtype().is_float() {
-        let mut sums = vec![float_zero; y.numel()];
-        for (i, v) in x.to_f64s().into_iter().enumerate() {
-            let t = target(i);
-            sums[t] = float(sums[t], v);
-        }
-        return Tensor::build(y, |i| sums[i]);
-    }
-    let mut sums = vec![int_zero; y.numel()];
-    for (i, v) in x.to_i64s().into_iter().enumerate() {
-        let t = target(i);
-        sums[t] = int(sums[t], v);
-    }
-    Tensor::build_i64(y, |i| sums[i])
+    scatter(x, y, target, float, int)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pleach_graph::Operator;
 use pleach_ops::prelude::*;
-use pleach_ops::{Axis, Fused, Registry};
+use pleach_ops::{Axis, Dims, Fused, Grad, Registry, Sample};
 
 /// `f` of fresh parameters of these types as one node of `x`.
 fn fuse<'g>(x: &[Var<'g>], f: impl FnOnce(&[Var<'g>]) -> Var<'g>) -> Var<'g> {
@@ -184,4 +184,34 @@ fn axes_relate_only_if_the_body_is_elementwise() {
     assert!(Arc::ptr_eq(fused.body(), fused.clone().body()));
     let ty = x.ty().unwrap();
     assert_eq!(g.op(elementwise.id()).cost(&[&ty], &ty).flops, 8);
+}
+
+/// A custom operator whose gradient has the shape of something else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+struct Broken;
+
+impl Primitive<1> for Broken {
+    const NAME: &'static str = "broken";
+    fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {
+        Ok(x.clone())
+    }
+    fn eval(&self, [x]: [&Tensor; 1], _: &Type) -> Result<Tensor, EvalError> {
+        Ok(x.clone())
+    }
+    fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], _: Var<'g>, dy: Var<'g>) -> Grad<'g> {
+        dy.sum_all().into()
+    }
+    fn samples(_: &Dims) -> Vec<Sample> {
+        vec![]
+    }
+}
+
+#[test]
+fn a_broken_rule_inside_is_an_error_and_no_missing_gradient() {
+    let g = Graph::new();
+    let x = g.input("x", F64, [3]);
+    let y = fuse(&[x], |x| Var::apply(Broken, [x[0]]) * 2.0);
+    let error = g.reverse(&[(y.id(), y.full_like(1.0).id())], &[x.id()]).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("operand 0 has type f64[3], its cotangent f64[]"), "{text}");
 }

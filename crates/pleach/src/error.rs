@@ -6,7 +6,7 @@ use pleach_exec::ExecError;
 use pleach_graph::{BuildError, GradError, Site};
 use pleach_optim::OptimError;
 use pleach_passes::PassError;
-use pleach_tensor::{ShapeError, Type};
+use pleach_tensor::Type;
 use thiserror::Error;
 
 /// Every independent problem of a graph and its compilation. Never empty.
@@ -20,13 +20,11 @@ pub enum Problem {
     /// A node that was refused, with operator, operand types and the user's line.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// A parameter whose shape no value can have.
-    #[error("parameter {name}: {reason}")]
-    Param {
-        /// Its name.
+    /// A loss or output that was recorded in another graph.
+    #[error("{name:?} is a value of another graph than the one that is compiled")]
+    Foreign {
+        /// Name of the output; `loss` for the loss.
         name: String,
-        /// Why.
-        reason: ShapeError,
     },
     /// A trained parameter without a differentiable path to the loss.
     #[error(transparent)]

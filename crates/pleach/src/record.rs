@@ -82,8 +82,11 @@ impl<'g> Recording<'g> {
     ///
     /// # Errors
     /// [`CompileError`] with every independent problem of the graph.
+    #[track_caller]
     pub fn compile(self, compile: Compile) -> Result<Step, CompileError> {
         let g = self.graph;
+        // What the update records comes from the user's line, not from the facade's.
+        let _at = g.at();
         let before = g.roots();
         let built = self.build(compile);
         // The graph may be recorded further and compiled again: it keeps only its own outputs.
@@ -95,7 +98,10 @@ impl<'g> Recording<'g> {
         let g = self.graph;
         let mut ledger = Ledger::default();
         let mut problems: Vec<Problem> = g.errors().iter().cloned().map(Problem::Build).collect();
-        for (i, (name, _)) in self.outputs.iter().enumerate() {
+        for (i, (name, value)) in self.outputs.iter().enumerate() {
+            if !std::ptr::eq(value.graph(), g) {
+                problems.push(Problem::Foreign { name: name.clone() });
+            }
             if self.outputs[..i].iter().any(|(other, _)| other == name) {
                 problems.push(Problem::OutputName(name.clone()));
             }
@@ -161,10 +167,9 @@ impl<'g> Training<'g> {
     /// The gradients of the loss by all parameters to train.
     fn gradients(&self, g: &'g Graph, used: &[Variable]) -> Result<Vec<Trained<'g>>, CompileError> {
         let mut problems = Vec::new();
-        match self.loss.ty() {
-            Some(ty) if ty.dtype().is_float() && ty.numel() == 1 => {}
-            Some(ty) => return Err(Problem::Loss(ty).into()),
-            None => return Err(CompileError(vec![])),
+        let ty = self.loss.ok().map_err(Problem::Build)?.graph().ty(self.loss.id());
+        if !(ty.dtype().is_float() && ty.numel() == 1) {
+            return Err(Problem::Loss(ty).into());
         }
         for pattern in self.only.iter().chain(&self.allowed) {
             if !used.iter().any(|v| matches(pattern, v.name())) {

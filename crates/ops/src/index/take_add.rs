@@ -63,17 +63,7 @@ impl Primitive<2> for TakeAdd {
             let to = [&index[..axis], &[chosen[flat]], &index[axis + rank..]].concat();
             to.iter().zip(&strides).map(|(i, s)| i * s).sum()
         };
-        if y.dtype().is_float() {
-            let mut sums = vec![0.0; y.numel()];
-            x.to_f64s().iter().enumerate().for_each(|(i, v)| sums[target(i)] += v);
-            return Ok(Tensor::build(y, |i| sums[i]));
-        }
-        let mut sums = vec![0i64; y.numel()];
-        for (i, v) in x.to_i64s().into_iter().enumerate() {
-            let sum = &mut sums[target(i)];
-            *sum = sum.wrapping_add(v);
-        }
-        Ok(Tensor::build_i64(y, |i| sums[i]))
+        Ok(scatter(x, y, target, (0.0, |a, b| a + b), (0, i64::wrapping_add)))
     }
 
     fn vjp<'g>(&self, slot: usize, [_, i]: [Var<'g>; 2], _: Var<'g>, dy: Var<'g>) -> Grad<'g> {
