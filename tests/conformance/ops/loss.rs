@@ -1,0 +1,6 @@
+//! Losses and distances.
+
+use super::super::call::Build;
+
+/// PyTorch's name, and how it is built. One line or short function each, in alphabetical order.
+pub(super) const TABLE: &[(&str, Build)] = &[];
