@@ -20,17 +20,21 @@
 mod conformance {
     pub(crate) mod call;
     pub(crate) mod compare;
+    pub(crate) mod init;
     pub(crate) mod levels;
+    pub(crate) mod models;
     pub(crate) mod operator;
     pub(crate) mod ops;
+    pub(crate) mod optim;
     pub(crate) mod read;
     pub(crate) mod report;
+    pub(crate) mod train;
 }
 
 use std::path::PathBuf;
 
-use conformance::ops;
 use conformance::report::Report;
+use conformance::{init, models, ops, optim};
 
 fn own_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/conformance")
@@ -50,7 +54,16 @@ fn print(report: &Report) {
 fn every_case_agrees() {
     let folder = std::env::var_os("PLEACH_CASES").map_or_else(own_folder, PathBuf::from);
     let only = std::env::var("PLEACH_ONLY").unwrap_or_default();
-    let reports = [ops::report(&folder, &only).unwrap()];
+    let mut reports = vec![ops::report(&folder, &only), models::report(&folder, &only)];
+    if only.is_empty() {
+        reports.extend([
+            optim::optimizers(&folder),
+            optim::schedules(&folder),
+            init::report(&folder),
+            optim::clipping(&folder),
+        ]);
+    }
+    let reports: Vec<Report> = reports.into_iter().collect::<Result<_, _>>().unwrap();
     println!();
     reports.iter().for_each(print);
     reports.iter().for_each(|report| println!("{}", report.line()));
