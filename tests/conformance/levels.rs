@@ -2,9 +2,12 @@
 
 use pleach::prelude::*;
 
-/// How graphs are compiled, by name. No plan may fall back on the interpreter, and each runs on
+/// A name, and how a graph is compiled.
+type Level = (&'static str, fn() -> Compile);
+
+/// How graphs are compiled. No plan may fall back on the interpreter, and each runs on
 /// one thread: cases run side by side.
-pub(crate) const LEVELS: [(&str, fn() -> Compile); 4] = [
+pub(crate) const LEVELS: [Level; 4] = [
     ("none", Compile::none),
     ("unoptimized", || Compile::unoptimized().no_fallback().threads(1)),
     ("exact", || Compile::exact().no_fallback().threads(1)),

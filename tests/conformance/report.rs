@@ -13,6 +13,12 @@ pub(crate) enum Outcome {
     Unsupported,
 }
 
+impl Outcome {
+    pub(crate) fn passed(&self) -> bool {
+        matches!(self, Outcome::Passed)
+    }
+}
+
 impl From<Result<(), String>> for Outcome {
     fn from(result: Result<(), String>) -> Outcome {
         result.map_or_else(Outcome::Failed, |()| Outcome::Passed)
@@ -54,7 +60,7 @@ impl Report {
     }
 
     pub(crate) fn passed(&self) -> usize {
-        self.cases.iter().filter(|(_, o)| matches!(o, Outcome::Passed)).count()
+        self.cases.iter().filter(|(_, outcome)| outcome.passed()).count()
     }
 
     pub(crate) fn failures(&self) -> Vec<(&str, &str)> {
@@ -67,16 +73,10 @@ impl Report {
         failures
     }
 
-    /// Operators (the part of the name before `/`) of cases without support, each once.
+    /// The names of the cases that cannot be run.
     pub(crate) fn unsupported(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .cases
-            .iter()
-            .filter(|(_, o)| matches!(o, Outcome::Unsupported))
-            .map(|(name, _)| name.split('/').next().unwrap_or(name))
-            .collect();
-        names.dedup();
-        names
+        let missing = self.cases.iter().filter(|(_, o)| matches!(o, Outcome::Unsupported));
+        missing.map(|(name, _)| name.as_str()).collect()
     }
 
     /// `ops: N passed, M failed, K unsupported`.
@@ -90,4 +90,9 @@ impl Report {
 fn said(cause: &(dyn std::any::Any + Send)) -> &str {
     let owned = cause.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+}
+
+/// The operator of a case: what stands before the `/`.
+pub(crate) fn operator(case: &str) -> &str {
+    case.split('/').next().unwrap_or(case)
 }

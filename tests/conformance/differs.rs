@@ -1,0 +1,60 @@
+//! What is known to be different or missing: `differs.json`.
+//!
+//! `differs` holds cases of which pleach deliberately thinks otherwise than PyTorch, each with the
+//! reason; they count as failed. `unsupported` holds what need not be there yet.
+
+use serde_json::Value as Json;
+
+use super::report::{Report, operator};
+
+/// At most this many cases may differ.
+const MOST: usize = 20;
+
+fn entries(table: &Json) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for entry in table.as_array().into_iter().flatten() {
+        let word = |name: &str| entry[name].as_str().unwrap_or_default();
+        found.push((word("kind"), word("name")));
+    }
+    found
+}
+
+/// What is wrong with reports: failures and missing operators that the table does not have, and
+/// entries of the table that are wrong, have no reason, or are no longer true.
+pub(crate) fn problems(reports: &[Report]) -> Vec<String> {
+    let table: Json = serde_json::from_str(include_str!("differs.json")).unwrap_or_default();
+    let mut problems = Vec::new();
+    let (differs, missing) = (entries(&table["differs"]), entries(&table["unsupported"]));
+    if !table["differs"].is_array() || !table["unsupported"].is_array() || differs.len() > MOST {
+        problems
+            .push(format!("differs.json must hold two lists, and differ in {MOST} cases at most"));
+    }
+    for entry in ["differs", "unsupported"].iter().flat_map(|list| table[list].as_array()).flatten()
+    {
+        if entry["reason"].as_str().is_none_or(str::is_empty) {
+            problems.push(format!("differs.json: no reason for {}", entry["name"]));
+        }
+    }
+    for report in reports {
+        for (name, _) in report.failures() {
+            if !differs.contains(&(report.kind, name)) {
+                problems.push(format!("{} {name} fails", report.kind));
+            }
+        }
+        let is_missing = |name| {
+            missing.contains(&(report.kind, name))
+                || missing.contains(&(report.kind, operator(name)))
+        };
+        for name in report.unsupported() {
+            if !is_missing(name) {
+                problems.push(format!("{} {name} cannot be run", report.kind));
+            }
+        }
+        for (name, _) in report.cases.iter().filter(|(_, outcome)| outcome.passed()) {
+            if differs.contains(&(report.kind, name)) || is_missing(name) {
+                problems.push(format!("{} {name} passes, but differs.json has it", report.kind));
+            }
+        }
+    }
+    problems
+}
