@@ -3,6 +3,8 @@
 //! `differs` holds cases of which pleach deliberately thinks otherwise than PyTorch, each with the
 //! reason; they count as failed. `unsupported` holds what need not be there yet.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use super::report::{Report, operator};
@@ -45,10 +47,10 @@ pub(crate) fn problems(reports: &[Report]) -> Vec<String> {
             missing.contains(&(report.kind, name))
                 || missing.contains(&(report.kind, operator(name)))
         };
-        for name in report.unsupported() {
-            if !is_missing(name) {
-                problems.push(format!("{} {name} cannot be run", report.kind));
-            }
+        let unknown = report.unsupported().into_iter().filter(|name| !is_missing(name));
+        let operators: BTreeSet<&str> = unknown.map(operator).collect();
+        for name in operators {
+            problems.push(format!("{} {name} cannot be run", report.kind));
         }
         for (name, _) in report.cases.iter().filter(|(_, outcome)| outcome.passed()) {
             if differs.contains(&(report.kind, name)) || is_missing(name) {

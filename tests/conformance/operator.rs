@@ -11,14 +11,14 @@ use super::levels::{LEVELS, run};
 use super::read::{Case, Tensors};
 
 /// What is computed and what it must be: a name to print, a value, a key.
-type Wanted<'g> = Vec<(String, Var<'g>, &'g str)>;
+pub(crate) type Wanted<'g> = Vec<(String, Var<'g>, &'g str)>;
 
 /// Does the case agree at every level? If not, what differs first.
 pub(crate) fn check(build: Build, case: &Case, tensors: &Tensors) -> Result<(), String> {
     let g = Graph::new();
-    let mut inputs = Inputs { g: &g, tensors, names: Vec::new(), vars: BTreeMap::new() };
+    let mut inputs = Inputs::new(&g, tensors);
     let wanted = record(build, case, &mut inputs)?;
-    let feeds: Vec<&Tensor> = inputs.names.iter().map(|key| &tensors[key.as_str()]).collect();
+    let feeds = inputs.feeds();
     let outputs: Vec<(String, Var<'_>)> =
         wanted.iter().map(|(name, value, _)| (name.clone(), *value)).collect();
     for (level, compile) in LEVELS {
@@ -32,12 +32,12 @@ pub(crate) fn check(build: Build, case: &Case, tensors: &Tensors) -> Result<(), 
     Ok(())
 }
 
-fn tensor<'t>(tensors: &'t Tensors, key: &str) -> Result<&'t Tensor, String> {
+pub(crate) fn tensor<'t>(tensors: &'t Tensors, key: &str) -> Result<&'t Tensor, String> {
     tensors.get(key).ok_or_else(|| format!("the file has no tensor {key}"))
 }
 
 /// The inputs of a graph, by key, each declared once.
-struct Inputs<'g> {
+pub(crate) struct Inputs<'g> {
     g: &'g Graph,
     tensors: &'g Tensors,
     names: Vec<String>,
@@ -45,6 +45,15 @@ struct Inputs<'g> {
 }
 
 impl<'g> Inputs<'g> {
+    pub(crate) fn new(g: &'g Graph, tensors: &'g Tensors) -> Inputs<'g> {
+        Inputs { g, tensors, names: Vec::new(), vars: BTreeMap::new() }
+    }
+
+    /// The values of the inputs, in the order of declaration.
+    pub(crate) fn feeds(&self) -> Vec<&'g Tensor> {
+        self.names.iter().map(|key| &self.tensors[key.as_str()]).collect()
+    }
+
     fn get(&mut self, key: &str) -> Result<Var<'g>, String> {
         if let Some(&var) = self.vars.get(key) {
             return Ok(var);
@@ -87,7 +96,11 @@ fn push<'g>(ys: &[Var<'g>], seeds: &[(Var<'g>, Var<'g>)]) -> Result<Vec<Var<'g>>
 }
 
 /// Records everything that the case gives numbers for.
-fn record<'g>(build: Build, case: &'g Case, inputs: &mut Inputs<'g>) -> Result<Wanted<'g>, String> {
+pub(crate) fn record<'g>(
+    build: Build,
+    case: &'g Case,
+    inputs: &mut Inputs<'g>,
+) -> Result<Wanted<'g>, String> {
     for (_, value) in &case.args {
         value.keys().into_iter().try_for_each(|key| inputs.get(key).map(drop))?;
     }

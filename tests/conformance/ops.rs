@@ -16,6 +16,7 @@ use super::call::Build;
 use super::operator::check;
 use super::read::{Operator, files};
 use super::report::{Job, Outcome, Report};
+use super::single;
 
 const TABLES: [&[(&str, Build)]; 9] = [
     activation::TABLE,
@@ -34,8 +35,9 @@ pub(crate) fn builder(name: &str) -> Option<Build> {
     TABLES.iter().flat_map(|t| t.iter()).find(|(known, _)| *known == name).map(|(_, b)| *b)
 }
 
-/// Runs every case of the operators whose name holds `only`.
-pub(crate) fn report(folder: &Path, only: &str) -> Result<Report, String> {
+/// Runs every case of the operators whose name holds `only`: in f64 against the numbers, and in
+/// f32 as near as PyTorch.
+pub(crate) fn reports(folder: &Path, only: &str) -> Result<[Report; 2], String> {
     let names = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().contains(only);
     let paths = files(&folder.join("ops"));
     let operators = paths
@@ -43,18 +45,25 @@ pub(crate) fn report(folder: &Path, only: &str) -> Result<Report, String> {
         .filter(|path| names(path))
         .map(|path| Operator::read(path))
         .collect::<Result<Vec<Operator>, String>>()?;
-    let mut jobs: Vec<Job<'_>> = Vec::new();
+    let (mut jobs, mut narrow): (Vec<Job<'_>>, Vec<Job<'_>>) = Default::default();
     for operator in &operators {
         let build = builder(&operator.name);
         for case in &operator.cases {
+            let name = format!("{}/{}", operator.name, case.id);
             let run = move || match build {
                 Some(build) => check(build, case, &operator.tensors).into(),
                 None => Outcome::Unsupported,
             };
-            jobs.push((format!("{}/{}", operator.name, case.id), Box::new(run)));
+            jobs.push((name.clone(), Box::new(run)));
+            if let Some(build) = build.filter(|_| single::says_something(case)) {
+                narrow.push((
+                    name,
+                    Box::new(move || single::check(build, case, &operator.tensors).into()),
+                ));
+            }
         }
     }
-    Ok(Report::run("ops", &jobs))
+    Ok([Report::run("ops", &jobs), Report::run("f32", &narrow)])
 }
 
 #[test]
