@@ -2,7 +2,7 @@
 //! a form that neither overflows nor loses digits where the result does not.
 
 mod activation;
-mod loss;
+pub mod loss;
 mod shape;
 mod softmax;
 mod statistics;

@@ -47,6 +47,7 @@ pub mod shape;
 pub mod source;
 mod var;
 
+pub use compose::loss;
 pub use cost::{Axis, AxisRelations, Cost};
 pub use custom::{Custom, Registry};
 pub use ext::{GraphExt, RUNS, SEED};

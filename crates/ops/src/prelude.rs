@@ -3,6 +3,7 @@
 pub use pleach_graph::{Grad as GraphGrad, NodeId, Operator, Traits, TypeError};
 pub use pleach_tensor::{BOOL, DType, F32, F64, I32, I64, Key, Shape, Tensor, Type, U8};
 
+pub use crate::loss::Reduction;
 pub use crate::reduce::All;
 pub use crate::{
     EvalError, Graph, GraphExt, Init, MatMul, Op, Operand, Param, Params, Primitive, Var,

@@ -1,92 +1,160 @@
-//! Losses.
+//! Losses: how far predictions are from targets.
+//!
+//! Each loss is a struct of its options with a `call`, and a method of [`Var`] that is the same
+//! with all options at their defaults. Names, defaults and conventions at kinks are PyTorch's.
+//!
+//! | I predict… | loss |
+//! |---|---|
+//! | one class of several, as logits | [`CrossEntropy`], [`MultiMargin`] |
+//! | one class of several, as log-probabilities | [`Nll`] |
+//! | yes or no, as logits | [`BinaryCrossEntropyWithLogits`], [`SoftMargin`] |
+//! | yes or no, as probabilities | [`BinaryCrossEntropy`] |
+//! | any number of several labels | [`MultiLabelSoftMargin`] |
+//! | a distribution | [`KlDiv`] |
+//! | a number | [`Mse`], [`L1`], [`Huber`], [`SmoothL1`] |
+//! | a count | [`PoissonNll`] |
+//! | a number and its variance | [`GaussianNll`] |
+//! | which of two is larger | [`MarginRanking`] |
+//! | near or far | [`HingeEmbedding`], [`CosineEmbedding`], [`TripletMargin`] |
+//!
+//! ```
+//! use pleach_ops::loss::CrossEntropy;
+//! use pleach_ops::prelude::*;
+//! let g = Graph::new();
+//! let (logits, labels) = (g.input("x", F32, [64, 10]), g.input("y", I64, [64]));
+//! let plain = logits.cross_entropy(labels);
+//! let smooth = CrossEntropy::default().label_smoothing(0.1).ignore_index(-100);
+//! let each = CrossEntropy { reduction: Reduction::None, ..smooth };
+//! assert_eq!(smooth.call(logits, labels).shape(), plain.shape());
+//! assert_eq!(each.call(logits, labels).shape(), [64].into());
+//! ```
 
 use pleach_graph::TypeError;
 
 use crate::Var;
 
-impl<'g> Var<'g> {
-    /// Mean of `-ln softmax(x)[label]`: cross-entropy of logits against integer labels.
-    ///
-    /// | | shape | dtype |
-    /// |---|---|---|
-    /// | `self` | `[C]` or `[B, C, ..]` | f32, f64 |
-    /// | `labels` | `[]` or `[B, ..]`, in `0..C` | i32, i64 |
-    /// | result | `[]` | as `self` |
-    ///
-    /// A label outside of `0..C` is an error of the run.
+/// Declares a loss's options: a struct of public fields, its defaults, and a method for each field
+/// that sets it.
+macro_rules! options {
+    (
+        $(#[$doc:meta])*
+        $name:ident $(<$g:lifetime>)?
+        optional { $($(#[$some_doc:meta])* $some:ident: $some_ty:ty,)* }
+        with { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $default:expr,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name $(<$g>)? {
+            $($(#[$some_doc])* pub $some: Option<$some_ty>,)*
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl $(<$g>)? Default for $name $(<$g>)? {
+            fn default() -> Self {
+                $name { $($some: None,)* $($field: $default,)* }
+            }
+        }
+
+        impl $(<$g>)? $name $(<$g>)? {
+            $($(#[$some_doc])*
+            #[must_use]
+            pub fn $some(self, $some: $some_ty) -> Self {
+                $name { $some: Some($some), ..self }
+            })*
+            $($(#[$field_doc])*
+            #[must_use]
+            pub fn $field(self, $field: $ty) -> Self {
+                $name { $field, ..self }
+            })*
+        }
+    };
+}
+
+mod binary;
+mod classes;
+mod cosine;
+mod likelihood;
+mod margin;
+mod regression;
+
+pub use binary::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, MultiLabelSoftMargin, SoftMargin,
+};
+pub use classes::{CrossEntropy, MultiMargin, Nll};
+pub use cosine::CosineEmbedding;
+pub use likelihood::{GaussianNll, KlDiv, PoissonNll};
+pub use margin::{HingeEmbedding, MarginRanking, TripletMargin};
+pub use regression::{Huber, L1, Mse, SmoothL1};
+
+/// What becomes of the losses of single elements or rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// They are the result.
+    None,
+    /// Their mean. NaN if there are none, or if all are ignored: `0 / 0`.
+    #[default]
+    Mean,
+    /// Their sum. 0 if there are none.
+    Sum,
+}
+
+impl Reduction {
+    /// The losses, reduced.
     #[track_caller]
-    pub fn cross_entropy(self, labels: Var<'g>) -> Var<'g> {
-        let _at = self.graph().at();
-        let (Some(x), Some(l)) = (self.ty(), labels.ty()) else {
-            return self.untyped("cross_entropy", &[self, labels]);
-        };
-        if x.rank() == 0 {
-            let (expected, got) = ("at least 1", x.shape().clone());
-            let reason = TypeError::Rank { operand: 0, expected, got };
-            return self.refuse("cross_entropy", &[self, labels], reason);
+    pub fn of(self, losses: Var<'_>) -> Var<'_> {
+        match self {
+            Reduction::None => losses,
+            Reduction::Mean => losses.mean(),
+            Reduction::Sum => losses.sum_all(),
         }
-        let axis = usize::from(x.rank() > 1);
-        let rows = x.shape().without(&[axis]);
-        if *l.shape() != rows {
-            let reason = TypeError::Shapes(l.shape().clone(), rows);
-            return self.refuse("cross_entropy", &[self, labels], reason);
-        }
-        let axis = axis as i64;
-        let index = labels.reshape(x.shape().keeping(&[axis as usize]));
-        -self.log_softmax(axis).gather(axis, index).mean()
     }
 
-    /// Mean of `(x - target)²`. Shapes must be equal: a broadcast here is nearly always a mistake.
+    /// The losses times weights, reduced: the mean divides by the sum of the weights.
     #[track_caller]
-    pub fn mse(self, target: Var<'g>) -> Var<'g> {
-        let _at = self.graph().at();
-        let (Some(x), Some(t)) = (self.ty(), target.ty()) else {
-            return self.untyped("mse", &[self, target]);
-        };
-        if x.shape() != t.shape() {
-            let reason = TypeError::Shapes(x.shape().clone(), t.shape().clone());
-            return self.refuse("mse", &[self, target], reason);
+    fn weighted<'g>(self, losses: Var<'g>, weight: Option<Var<'g>>) -> Var<'g> {
+        let Some(weight) = weight else { return self.of(losses) };
+        let losses = losses * weight;
+        match self {
+            Reduction::Mean => losses.sum_all() / weight.sum_all(),
+            _ => self.of(losses),
         }
-        let d = self - target;
-        (d * d).mean()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::prelude::*;
-
-    #[test]
-    fn the_gradient_of_cross_entropy_is_softmax_minus_one_hot() {
-        let g = Graph::new();
-        let (x, y) = (g.input("x", F64, [2, 3]), g.input("y", I64, [2]));
-        let at = Tensor::new([2, 3], vec![1.0, 2.0, 3.0, 0.0, 0.0, 0.0]).unwrap();
-        let labels = Tensor::new([2], vec![2i64, 0]).unwrap();
-        let dx = g.grad(x.cross_entropy(y), &[x])[0].eval(&[&at, &labels]).unwrap().to_f64s();
-        let p = x.softmax(1).eval(&[&at, &labels]).unwrap().to_f64s();
-        let one_hot = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
-        for i in 0..6 {
-            assert!((dx[i] - (p[i] - one_hot[i]) / 2.0).abs() < 1e-12);
+/// Have the others the shape of the first? A broadcast is nearly always a mistake in a loss.
+#[track_caller]
+fn alike<'g>(op: &str, x: Var<'g>, others: &[Var<'g>]) -> Result<(), Var<'g>> {
+    let all = [&[x], others].concat();
+    let Some(ty) = x.ty() else { return Err(x.untyped(op, &all)) };
+    for other in others {
+        let Some(other) = other.ty() else { return Err(x.untyped(op, &all)) };
+        if other.shape() != ty.shape() {
+            let reason = TypeError::Shapes(ty.shape().clone(), other.shape().clone());
+            return Err(x.refuse(op, &all, reason));
         }
     }
+    Ok(())
+}
 
-    #[test]
-    fn confident_logits_do_not_overflow() {
-        let g = Graph::new();
-        let (x, y) = (g.input("x", F32, [1, 2]), g.input("y", I64, [1]));
-        let at = Tensor::new([1, 2], vec![500.0f32, -500.0]).unwrap();
-        let label = Tensor::new([1], vec![1i64]).unwrap();
-        assert_eq!(x.cross_entropy(y).eval(&[&at, &label]).unwrap().item(), Some(1000.0));
-        let bad = Tensor::new([1], vec![2i64]).unwrap();
-        assert!(x.cross_entropy(y).eval(&[&at, &bad]).is_err());
+/// A refusal because of an option.
+#[track_caller]
+fn wrong<'g>(op: &str, x: &[Var<'g>], why: String) -> Var<'g> {
+    x[0].refuse(op, x, TypeError::Attribute(why))
+}
+
+impl<'g> Var<'g> {
+    /// Targets and weights may be integers or booleans: as floats like `like`. Two types of float
+    /// do not mix.
+    #[track_caller]
+    fn as_float_of(self, like: Var<'g>) -> Var<'g> {
+        if self.dtype().is_float() { self } else { self.cast(like.dtype()) }
     }
 
-    #[test]
-    fn shapes_must_fit() {
-        let g = Graph::new();
-        let (x, y) = (g.input("x", F32, [2, 3]), g.input("y", I64, [3]));
-        assert!(x.cross_entropy(y).ok().is_err());
-        assert!(x.mse(g.input("t", F32, [3])).ok().is_err());
-        assert_eq!(g.errors().len(), 2);
+    /// The Euclidean norm along the last axis, kept with length 1. Its gradient at 0 is 0.
+    #[track_caller]
+    fn length(self, axis: i64) -> Var<'g> {
+        let square = (self * self).sum(axis).unsqueeze(axis);
+        let zero = square.equal(0.0);
+        zero.select(0.0, zero.select(1.0, square).sqrt())
     }
 }
