@@ -178,7 +178,10 @@ fn can_fail(kernel: &Kernel) -> bool {
 pub(crate) fn map_slices(kernel: &mut Kernel, f: impl Fn(&mut Slice)) {
     match kernel {
         Kernel::Loop { inputs, outputs, .. } => inputs.iter_mut().chain(outputs).for_each(f),
-        Kernel::Reduce { input, output, .. } | Kernel::ArgMax { input, output, .. } => {
+        Kernel::Reduce { input, output, .. }
+        | Kernel::ArgMax { input, output, .. }
+        | Kernel::ArgMin { input, output, .. }
+        | Kernel::ArgSort { input, output, .. } => {
             [input, output].into_iter().for_each(f);
         }
         Kernel::Gemm { a, b, c } => [a, b, c].into_iter().for_each(f),
@@ -192,6 +195,6 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: impl Fn(&mut Slice)) {
         Kernel::Iota { output, .. } => f(output),
         Kernel::Random { key, output, .. } => [key, output].into_iter().for_each(f),
         Kernel::FoldIn { key, n, output } => [key, n, output].into_iter().for_each(f),
-        Kernel::Call { inputs, output, .. } => inputs.iter_mut().chain([output]).for_each(f),
+        Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => inputs.iter_mut().chain([output]).for_each(f),
     }
 }

@@ -268,6 +268,13 @@ impl Lowered {
             Lowering::Gemm => Kernel::Gemm { a: next(), b: next(), c: output },
             Lowering::Reduce { op, axes } => Kernel::Reduce { op, axes, input: next(), output },
             Lowering::ArgMax { axis } => Kernel::ArgMax { axis, input: next(), output },
+            Lowering::ArgMin { axis } => Kernel::ArgMin { axis, input: next(), output },
+            Lowering::ArgSort { descending } => {
+                Kernel::ArgSort { descending, input: next(), output }
+            }
+            Lowering::Cumulative { op, axis, reverse } => {
+                Kernel::Cumulative { op, axis, reverse, inputs: operands.collect(), output }
+            }
             Lowering::Take { axis } => Kernel::Take { axis, x: next(), indices: next(), output },
             Lowering::TakeAdd { axis, .. } => {
                 Kernel::TakeAdd { axis, dy: next(), indices: next(), output }

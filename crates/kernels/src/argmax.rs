@@ -1,4 +1,4 @@
-//! The place of the largest element along an axis.
+//! The place of the largest or smallest element along an axis.
 
 use pleach_tensor::DType;
 
@@ -12,7 +12,7 @@ use crate::{Axes, Fault, Pool, Slice, Strides};
 /// Elements read by a task.
 const TASK: usize = 16_384;
 
-/// A checked argmax.
+/// A checked argmax or argmin.
 #[derive(Debug)]
 pub(crate) struct ArgMaxPlan {
     x: Slice,
@@ -21,17 +21,23 @@ pub(crate) struct ArgMaxPlan {
     kept: Strides,
     len: usize,
     stride: isize,
+    largest: bool,
 }
 
 impl ArgMaxPlan {
-    pub(crate) fn new(axis: usize, x: &Slice, y: &Slice) -> Result<ArgMaxPlan, Fault> {
+    pub(crate) fn new(
+        axis: usize,
+        largest: bool,
+        x: &Slice,
+        y: &Slice,
+    ) -> Result<ArgMaxPlan, Fault> {
         check::axes(x, &[axis])?;
         check::dtype(y, DType::I64)?;
         let mut dims: Axes = x.dims.clone();
         let mut kept = x.strides.clone();
         let (len, stride) = (dims.remove(axis), kept.remove(axis));
         check::shape(y, &dims)?;
-        Ok(ArgMaxPlan { x: x.clone(), y: y.clone(), kept, len, stride })
+        Ok(ArgMaxPlan { x: x.clone(), y: y.clone(), kept, len, stride, largest })
     }
 }
 
@@ -46,7 +52,12 @@ impl Step for ArgMaxPlan {
                 // SAFETY: a line of x along the axis, an element of y; tasks write different ones.
                 unsafe {
                     let best = for_any!(self.x.dtype, T => {
-                        argmax(x.cast::<T>().offset(from), self.stride, self.len)
+                        let x = x.cast::<T>().offset(from);
+                        if self.largest {
+                            first(x, self.stride, self.len, |x, y| x > y)
+                        } else {
+                            first(x, self.stride, self.len, |x, y| x < y)
+                        }
                     });
                     *y.offset(to) = best as i64;
                 }
@@ -57,18 +68,24 @@ impl Step for ArgMaxPlan {
     }
 }
 
-/// The first largest of `len` elements; the first NaN if there is one; 0 if there are none.
+/// The first of `len` elements that none is `better` than; the first NaN if there is one; 0 if there are none.
 ///
 /// # Safety
 /// The elements are valid for reads.
-unsafe fn argmax<T: Copy + PartialOrd>(x: *const T, stride: isize, len: usize) -> usize {
+#[inline(always)]
+unsafe fn first<T: Copy + PartialOrd>(
+    x: *const T,
+    stride: isize,
+    len: usize,
+    better: impl Fn(T, T) -> bool,
+) -> usize {
     // SAFETY: the caller's promise.
     let at = |i: usize| unsafe { *x.offset(i as isize * stride) };
     let is_nan = |x: T| x.partial_cmp(&x).is_none();
     let mut best = 0;
     for i in 1..len {
         let (x, y) = (at(i), at(best));
-        if x > y || (is_nan(x) && !is_nan(y)) {
+        if better(x, y) || (is_nan(x) && !is_nan(y)) {
             best = i;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Axes, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice};
+use crate::{Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice};
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
 ///
@@ -34,6 +34,37 @@ pub enum Kernel {
     ArgMax {
         /// The axis.
         axis: usize,
+        /// Operand, any element type.
+        input: Slice,
+        /// Result, i64.
+        output: Slice,
+    },
+    /// Index of the smallest element along an axis.
+    ArgMin {
+        /// The axis.
+        axis: usize,
+        /// Operand, any element type.
+        input: Slice,
+        /// Result, i64.
+        output: Slice,
+    },
+    /// Running sums and the like along an axis.
+    Cumulative {
+        /// What is accumulated.
+        op: CumulativeOp,
+        /// The axis.
+        axis: usize,
+        /// From the end to the beginning?
+        reverse: bool,
+        /// One operand, or two of the same shape if the operation is linear.
+        inputs: Vec<Slice>,
+        /// Result, of the same shape.
+        output: Slice,
+    },
+    /// Indices that sort the last axis.
+    ArgSort {
+        /// From the largest to the smallest?
+        descending: bool,
         /// Operand, any element type.
         input: Slice,
         /// Result, i64.
@@ -135,6 +166,9 @@ impl Kernel {
             Kernel::Loop { .. } => "loop",
             Kernel::Reduce { .. } => "reduce",
             Kernel::ArgMax { .. } => "argmax",
+            Kernel::ArgMin { .. } => "argmin",
+            Kernel::Cumulative { .. } => "cumulative",
+            Kernel::ArgSort { .. } => "argsort",
             Kernel::Gemm { .. } => "gemm",
             Kernel::Take { .. } => "take",
             Kernel::TakeAdd { .. } => "take_add",
@@ -150,8 +184,13 @@ impl Kernel {
     /// The slices read.
     pub fn inputs(&self) -> Vec<&Slice> {
         match self {
-            Kernel::Loop { inputs, .. } | Kernel::Call { inputs, .. } => inputs.iter().collect(),
-            Kernel::Reduce { input, .. } | Kernel::ArgMax { input, .. } => vec![input],
+            Kernel::Loop { inputs, .. }
+            | Kernel::Cumulative { inputs, .. }
+            | Kernel::Call { inputs, .. } => inputs.iter().collect(),
+            Kernel::Reduce { input, .. }
+            | Kernel::ArgMax { input, .. }
+            | Kernel::ArgMin { input, .. }
+            | Kernel::ArgSort { input, .. } => vec![input],
             Kernel::Gemm { a, b, .. } => vec![a, b],
             Kernel::Take { x, indices, .. } | Kernel::Gather { x, indices, .. } => {
                 vec![x, indices]
@@ -172,6 +211,9 @@ impl Kernel {
             Kernel::Gemm { c, .. } => vec![c],
             Kernel::Reduce { output, .. }
             | Kernel::ArgMax { output, .. }
+            | Kernel::ArgMin { output, .. }
+            | Kernel::Cumulative { output, .. }
+            | Kernel::ArgSort { output, .. }
             | Kernel::Take { output, .. }
             | Kernel::TakeAdd { output, .. }
             | Kernel::Gather { output, .. }

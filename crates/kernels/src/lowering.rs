@@ -29,6 +29,25 @@ pub enum Lowering {
         /// The axis.
         axis: usize,
     },
+    /// As [`ArgMax`](Lowering::ArgMax), of the smallest element.
+    ArgMin {
+        /// The axis.
+        axis: usize,
+    },
+    /// Running sums and the like along `axis`.
+    Cumulative {
+        /// What is accumulated.
+        op: CumulativeOp,
+        /// The axis.
+        axis: usize,
+        /// From the end to the beginning?
+        reverse: bool,
+    },
+    /// Indices (i64) that sort the last axis: stable, NaN counts as the largest.
+    ArgSort {
+        /// From the largest to the smallest? Equal elements stay in their order.
+        descending: bool,
+    },
     /// Operands (x, indices i32 or i64 of any rank): the output has the shape
     /// `x[..axis] ++ indices ++ x[axis + 1..]`.
     Take {
@@ -117,6 +136,26 @@ pub enum ReduceOp {
     Max,
     /// Smallest, NaN if there is one. Of nothing: ∞ or the largest integer.
     Min,
+    /// Product; integers wrap. Of nothing: 1.
+    Prod,
+}
+
+/// What is accumulated along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CumulativeOp {
+    /// `y[i] = y[i-1] + x[i]`; integers wrap.
+    Sum,
+    /// `y[i] = y[i-1] · x[i]`; integers wrap.
+    Prod,
+    /// `y[i] = ln(exp(y[i-1]) + exp(x[i]))`, of floats.
+    LogSumExp,
+    /// Operands (a, b): `y[i] = a[i] · y[i-1] + b[i]`; the first `y` is the first `b`.
+    Linear,
+    /// Index (i64) of the largest element so far, the last of equal ones; NaN counts as the largest.
+    ArgMax,
+    /// Index (i64) of the smallest element so far, the last of equal ones; NaN counts as the
+    /// smallest.
+    ArgMin,
 }
 
 /// A distribution of random elements.

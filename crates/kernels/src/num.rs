@@ -39,6 +39,7 @@ impl PartialOrd for Bool {
 /// Numbers.
 pub(crate) trait Num: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
     const ZERO: Self;
+    const ONE: Self;
     /// The smallest value, -∞ for floats.
     const LOWEST: Self;
     /// The largest value, ∞ for floats.
@@ -80,6 +81,7 @@ macro_rules! ints {
     ($($T:ident: $sign:expr;)*) => {$(
         impl Num for $T {
             const ZERO: Self = 0;
+            const ONE: Self = 1;
             const LOWEST: Self = $T::MIN;
             const HIGHEST: Self = $T::MAX;
             #[inline(always)] fn add(self, b: Self) -> Self { self.wrapping_add(b) }
@@ -108,6 +110,7 @@ macro_rules! floats {
     ($($T:ident)*) => {$(
         impl Num for $T {
             const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
             const LOWEST: Self = $T::NEG_INFINITY;
             const HIGHEST: Self = $T::INFINITY;
             #[inline(always)] fn add(self, b: Self) -> Self { self + b }

@@ -6,11 +6,13 @@ use crate::argmax::ArgMaxPlan;
 use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
+use crate::cumulative::CumulativePlan;
 use crate::gather::{GatherPlan, ScatterAddPlan};
 use crate::gemm::GemmPlan;
 use crate::loop_plan::LoopPlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
+use crate::sort::ArgSortPlan;
 use crate::take::{TakeAddPlan, TakePlan};
 use crate::{Fault, Kernel, Pool, ProgramError};
 
@@ -90,7 +92,18 @@ fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault
         Kernel::Reduce { op, axes, input, output } => {
             Box::new(ReducePlan::new(*op, axes, input, output)?)
         }
-        Kernel::ArgMax { axis, input, output } => Box::new(ArgMaxPlan::new(*axis, input, output)?),
+        Kernel::ArgMax { axis, input, output } => {
+            Box::new(ArgMaxPlan::new(*axis, true, input, output)?)
+        }
+        Kernel::ArgMin { axis, input, output } => {
+            Box::new(ArgMaxPlan::new(*axis, false, input, output)?)
+        }
+        Kernel::Cumulative { op, axis, reverse, inputs, output } => {
+            Box::new(CumulativePlan::new(*op, *axis, *reverse, inputs, output)?)
+        }
+        Kernel::ArgSort { descending, input, output } => {
+            Box::new(ArgSortPlan::new(*descending, input, output)?)
+        }
         Kernel::Gemm { a, b, c } => Box::new(GemmPlan::new(a, b, c)?),
         Kernel::Take { axis, x, indices, output } => {
             Box::new(TakePlan::new(*axis, x, indices, output)?)

@@ -12,7 +12,7 @@ use crate::copy::{load, store};
 use crate::num::{Num, for_num};
 use crate::program::{Failure, Step};
 use crate::reduce_order::{
-    BLOCK, BlockArgs, COLUMNS, Join, Loops, Max, Min, ROWS, RowsArgs, Sum, Tree, loops,
+    BLOCK, BlockArgs, COLUMNS, Join, Loops, Max, Min, Prod, ROWS, RowsArgs, Sum, Tree, loops,
 };
 use crate::space::{Place, Space};
 use crate::{Axes, Fault, Pool, ReduceOp, Slice, Strides};
@@ -232,6 +232,7 @@ impl Step for ReducePlan {
                     ReduceOp::Sum => self.reduce::<T, Sum>(mem, pool),
                     ReduceOp::Max => self.reduce::<T, Max>(mem, pool),
                     ReduceOp::Min => self.reduce::<T, Min>(mem, pool),
+                    ReduceOp::Prod => self.reduce::<T, Prod>(mem, pool),
                 }
             },
             unreachable!("checked")

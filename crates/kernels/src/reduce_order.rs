@@ -43,6 +43,7 @@ joins! {
     Sum ZERO add;
     Max LOWEST max;
     Min HIGHEST min;
+    Prod ONE mul;
 }
 
 /// `n ≤ BLOCK` packed elements, reduced into `out`.
@@ -143,6 +144,7 @@ pub(crate) fn loops(op: ReduceOp, dtype: DType) -> Option<Loops> {
         ReduceOp::Sum => of::<T, Sum>(),
         ReduceOp::Max => of::<T, Max>(),
         ReduceOp::Min => of::<T, Min>(),
+        ReduceOp::Prod => of::<T, Prod>(),
     }), None)
 }
 

@@ -2,7 +2,12 @@
 //! a form that neither overflows nor loses digits where the result does not.
 
 mod activation;
+mod contraction;
+mod einsum;
 pub mod loss;
+mod norm;
+mod product;
 mod shape;
 mod softmax;
+mod sorting;
 mod statistics;

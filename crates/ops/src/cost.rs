@@ -82,6 +82,13 @@ impl AxisRelations {
         if same { Self::same(x) } else { Self::opaque(x) }
     }
 
+    /// Every operand has the result's axes; nothing is known of `axis`.
+    pub fn same_but(x: &[&Type], axis: usize) -> Self {
+        let mut relations = Self::same(x);
+        relations.0.iter_mut().for_each(|axes| axes[axis] = Axis::Opaque);
+        relations
+    }
+
     /// One operand with `axes` contracted and removed.
     pub fn reduced(rank: usize, axes: &[usize]) -> Self {
         let mut next = 0;

@@ -4,7 +4,7 @@ pub use pleach_graph::{Grad as GraphGrad, NodeId, Operator, Traits, TypeError};
 pub use pleach_tensor::{BOOL, DType, F32, F64, I32, I64, Key, Shape, Tensor, Type, U8};
 
 pub use crate::loss::Reduction;
-pub use crate::reduce::All;
+pub use crate::reduce::{All, Keep};
 pub use crate::{
     EvalError, Graph, GraphExt, Init, MatMul, Op, Operand, Param, Params, Primitive, Var,
 };
@@ -12,7 +12,7 @@ pub use crate::{
 /// What every operator's file imports.
 pub mod rules {
     pub use pleach_graph::{Simpler, Traits, TypeError};
-    pub use pleach_kernels::{Lowering, RandomOp, ReduceOp, ScalarOp, View};
+    pub use pleach_kernels::{CumulativeOp, Lowering, RandomOp, ReduceOp, ScalarOp, View};
     pub use pleach_tensor::compare::unravel;
     pub use pleach_tensor::{DType, Key, Shape, Tensor, Type};
     pub use smallvec::SmallVec;
@@ -20,8 +20,8 @@ pub mod rules {
     pub use crate::check_types::{Require, require_axes, require_axis, require_shape};
     pub use crate::reference::{binary, compare, map, movement, reduce, scatter, unary};
     pub use crate::{
-        Axis, AxisRelations, Cost, Dims, EvalError, Full, Gather, Grad, Graph, Op, Operand,
-        Primitive, Real, Sample, ScatterAdd, Take, TakeAdd, Tangent, Var, Variadic,
+        Axis, AxisRelations, Cost, CumProd, Dims, EvalError, Full, Gather, Grad, Graph, LinearScan,
+        Op, Operand, Primitive, Real, Sample, ScatterAdd, Sum, Take, TakeAdd, Tangent, Var, Variadic,
     };
 
     use pleach_graph::Node;

@@ -99,7 +99,7 @@ fn axes_that_are_not_there() {
         },
         expect![[r#"
             sum(f32[2, 3]): axis 2 is out of range for 2 axes
-            sum(axes:[0,0])(f32[2, 3]): axes [0, 0] are not distinct and increasing
+            sum(f32[2, 3]): an axis is named twice in [0, 0]
             softmax(f32[2, 3]): axis -3 is out of range for 2 axes
             argmax(f32[2, 3]): axis 5 is out of range for 2 axes
             permute(f32[2, 3]): axis 2 is out of range for 2 axes

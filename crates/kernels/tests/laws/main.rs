@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod cumulative;
 mod fusion;
 mod indexing;
 mod loops;

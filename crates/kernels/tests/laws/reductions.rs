@@ -35,6 +35,7 @@ fn reference(op: ReduceOp, dtype: DType, x: &[V]) -> V {
         let nan = x.clone().any(f64::is_nan);
         return V::F(match op {
             ReduceOp::Sum => x.sum(),
+            ReduceOp::Prod => x.product(),
             _ if nan => f64::NAN,
             ReduceOp::Max => x.fold(f64::NEG_INFINITY, f64::max),
             ReduceOp::Min => x.fold(f64::INFINITY, f64::min),
@@ -48,6 +49,7 @@ fn reference(op: ReduceOp, dtype: DType, x: &[V]) -> V {
     let x = x.iter().map(|x| x.i());
     V::I(match op {
         ReduceOp::Sum => wrap(dtype, x.map(i128::from).sum()),
+        ReduceOp::Prod => wrap(dtype, x.fold(1i64, i64::wrapping_mul).into()),
         ReduceOp::Max => x.max().unwrap_or(low),
         ReduceOp::Min => x.min().unwrap_or(high),
     })
@@ -65,14 +67,22 @@ fn check(op: ReduceOp, dtype: DType, dims: &[usize], axes: &[usize], special: bo
         let (got, want) = (read(&after, &y, &index), reference(op, dtype, &x));
         let size: f64 = x.iter().map(|x| x.f().abs()).filter(|x| x.is_finite()).sum();
         let eps = if dtype == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
-        // A sum of huge numbers may be infinite in one order and finite in another.
-        let huge = op == ReduceOp::Sum && size > 1e38;
-        let good = huge || agree(got, want, dtype, 0.0, 8.0 * eps * size);
+        let bits = |x: f64| if x.is_normal() { x.log2().abs() } else { 0.0 };
+        // A sum of huge numbers may be infinite in one order and finite in another, and so may a
+        // product.
+        let (huge, atol) = match op {
+            ReduceOp::Prod => {
+                let huge = x.iter().map(|x| bits(x.f().abs())).sum::<f64>() > 120.0;
+                (huge && dtype.is_float(), eps * x.len() as f64 * want.f().abs())
+            }
+            _ => (op == ReduceOp::Sum && size > 1e38, 8.0 * eps * size),
+        };
+        let good = huge || agree(got, want, dtype, 0.0, atol);
         assert!(good, "{op:?} {dtype} {dims:?} over {axes:?} at {index:?}: {got:?}, {want:?}");
     }
 }
 
-const OPS: [ReduceOp; 3] = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min];
+const OPS: [ReduceOp; 4] = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod];
 const NUMBERS: [DType; 5] = [F32, F64, DType::I32, I64, DType::U8];
 
 #[test]
@@ -91,7 +101,7 @@ fn short_lines_and_columns() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn any_axes(rank in 0usize..=4, mask in 0usize..16, op in 0usize..3, ty in 0usize..5, seed: u64) {
+    fn any_axes(rank in 0usize..=4, mask in 0usize..16, op in 0usize..4, ty in 0usize..5, seed: u64) {
         let dims = Bench::new(seed).rng.dims(rank);
         let axes: Vec<usize> = (0..rank).filter(|a| mask >> a & 1 == 1).collect();
         check(OPS[op], NUMBERS[ty], &dims, &axes, seed.is_multiple_of(2), seed);

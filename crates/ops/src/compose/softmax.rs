@@ -1,16 +1,18 @@
 //! Softmax and its relatives.
 
+use pleach_tensor::DType;
+
 use crate::Var;
+use crate::reduce::{IntoAxes, Keep};
 
 impl<'g> Var<'g> {
-    /// The maximum along an axis, kept with length 1 and repeated, as a constant to
-    /// differentiation: what softmax and its relatives subtract changes their value by rounding
-    /// only. Infinite maxima become 0, or `∞ - ∞` would make NaN of what is not.
+    /// The maximum over axes, kept with length 1, as a constant to differentiation: what softmax
+    /// and its relatives subtract changes their value by rounding only. Infinite maxima become 0,
+    /// or `∞ - ∞` would make NaN of what is not.
     #[track_caller]
-    fn shift(self, axis: usize) -> Var<'g> {
-        let m = self.max(axis as i64).stop_gradient();
-        let finite = m.abs().less(f64::INFINITY);
-        finite.select(m, 0.0).unreduce(&[axis], self)
+    fn peak(self, axes: &[usize]) -> Var<'g> {
+        let m = self.max(Keep(axes)).stop_gradient();
+        m.abs().less(f64::INFINITY).select(m, 0.0)
     }
 
     /// `y_i = exp(x_i) / Σ exp(x_j)` along an axis (`-1` is the last). Never overflows. A row of
@@ -20,11 +22,18 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         match self.axis(axis) {
             Ok(axis) => {
-                let e = (self - self.shift(axis)).exp();
-                e / e.sum(axis as i64).unreduce(&[axis], self)
+                let e = (self - self.peak(&[axis])).exp();
+                e / e.sum(Keep(axis as i64))
             }
             Err(reason) => self.refuse("softmax", &[self], reason),
         }
+    }
+
+    /// [`Var::softmax`] of `-x`.
+    #[track_caller]
+    pub fn softmin(self, axis: i64) -> Var<'g> {
+        let _at = self.graph().at();
+        (-self).softmax(axis)
     }
 
     /// `ln softmax(x)` along an axis, without loss of digits for small probabilities.
@@ -33,26 +42,24 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         match self.axis(axis) {
             Ok(axis) => {
-                let x = self - self.shift(axis);
-                x - x.exp().sum(axis as i64).ln().unreduce(&[axis], self)
+                let x = self - self.peak(&[axis]);
+                x - x.exp().sum(Keep(axis as i64)).ln()
             }
             Err(reason) => self.refuse("log_softmax", &[self], reason),
         }
     }
 
-    /// `ln Σ exp(x_j)` along an axis, which is removed. Never overflows; `-∞` for a row of `-∞`.
+    /// `ln Σ exp(x_j)` over axes, which are removed. Never overflows; `-∞` for a row of `-∞`, `∞`
+    /// for one with an `∞`. Integers are counted as `f32`.
     #[track_caller]
-    pub fn logsumexp(self, axis: i64) -> Var<'g> {
+    pub fn logsumexp(self, axes: impl IntoAxes) -> Var<'g> {
         let _at = self.graph().at();
-        match self.axis(axis) {
-            Ok(axis) => {
-                let shift = self.shift(axis);
-                let sum = (self - shift).exp().sum(axis as i64).ln();
-                // The shift is equal along the axis: its maximum is itself, with the axis removed.
-                sum + shift.max(axis as i64)
-            }
-            Err(reason) => self.refuse("logsumexp", &[self], reason),
-        }
+        let x = if self.dtype().is_float() { self } else { self.cast(DType::F32) };
+        x.reduced("logsumexp", axes, |x, axes| {
+            let peak = x.peak(axes);
+            let sum = (x - peak).exp().sum(axes).ln();
+            sum + peak.reshape(sum.shape())
+        })
     }
 }
 

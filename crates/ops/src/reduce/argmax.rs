@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
+use crate::reduce::IntoAxes;
 
 /// `y = argmax x` along `axis`, which is removed.
 ///
@@ -26,13 +27,11 @@ impl ArgMax {
 }
 
 impl<'g> Var<'g> {
-    /// The position of the maximum along an axis (`-1` is the last); see [`ArgMax`].
+    /// The position of the maximum along an axis (`-1` is the last); see [`ArgMax`]. Over several
+    /// axes, the position among their elements in row-major order.
     #[track_caller]
-    pub fn argmax(self, axis: i64) -> Var<'g> {
-        match self.axis(axis) {
-            Ok(axis) => self.record(ArgMax::new(axis), &[self]),
-            Err(reason) => self.refuse("argmax", &[self], reason),
-        }
+    pub fn argmax(self, axes: impl IntoAxes) -> Var<'g> {
+        self.along("argmax", axes, |x, axis| x.record(ArgMax::new(axis), &[x]))
     }
 }
 

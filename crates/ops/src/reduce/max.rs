@@ -31,10 +31,7 @@ impl<'g> Var<'g> {
     /// The maximum over axes (`-1` is the last), which are removed; see [`Max`].
     #[track_caller]
     pub fn max(self, axes: impl IntoAxes) -> Var<'g> {
-        match axes.axes(self) {
-            Ok(axes) => self.record(Max::new(&axes), &[self]),
-            Err(reason) => self.refuse("max", &[self], reason),
-        }
+        self.reduced("max", axes, |x, axes| x.record(Max::new(axes), &[x]))
     }
 
     /// The maximum of all elements.

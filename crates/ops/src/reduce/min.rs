@@ -32,10 +32,7 @@ impl<'g> Var<'g> {
     /// The minimum over axes (`-1` is the last), which are removed; see [`Min`].
     #[track_caller]
     pub fn min(self, axes: impl IntoAxes) -> Var<'g> {
-        match axes.axes(self) {
-            Ok(axes) => self.record(Min::new(&axes), &[self]),
-            Err(reason) => self.refuse("min", &[self], reason),
-        }
+        self.reduced("min", axes, |x, axes| x.record(Min::new(axes), &[x]))
     }
 
     /// The minimum of all elements.

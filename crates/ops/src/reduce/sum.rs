@@ -36,10 +36,7 @@ impl<'g> Var<'g> {
     /// The sum over axes (`-1` is the last), which are removed; see [`Sum`].
     #[track_caller]
     pub fn sum(self, axes: impl IntoAxes) -> Var<'g> {
-        match axes.axes(self) {
-            Ok(axes) => self.record(Sum::new(&axes), &[self]),
-            Err(reason) => self.refuse("sum", &[self], reason),
-        }
+        self.reduced("sum", axes, |x, axes| x.record(Sum::new(axes), &[x]))
     }
 
     /// The sum of all elements.

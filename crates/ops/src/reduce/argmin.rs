@@ -1,0 +1,115 @@
+//! Position of the minimum along an axis.
+
+use serde::{Deserialize, Serialize};
+
+use crate::prelude::rules::*;
+use crate::reduce::IntoAxes;
+
+/// `y = argmin x` along `axis`, which is removed.
+///
+/// | | shape | dtype | |
+/// |---|---|---|---|
+/// | `x` | any | any number | (C1) number, (C2) the axis exists and is not empty |
+/// | `y` | as `x` without `axis` | i64 | |
+///
+/// **Gradient** none: it cuts.
+/// **Numerics** the first of equal minima; NaN counts as the smallest, the first NaN wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ArgMin {
+    axis: usize,
+}
+
+impl ArgMin {
+    /// The position along `axis`.
+    pub fn new(axis: usize) -> ArgMin {
+        ArgMin { axis }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The position of the minimum along an axis (`-1` is the last); see [`ArgMin`]. Over several
+    /// axes, the position among their elements in row-major order.
+    #[track_caller]
+    pub fn argmin(self, axes: impl IntoAxes) -> Var<'g> {
+        self.along("argmin", axes, |x, axis| x.record(ArgMin::new(axis), &[x]))
+    }
+}
+
+impl Primitive<1> for ArgMin {
+    const NAME: &'static str = "argmin";
+
+    fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {
+        x.require_number(0)?; // (C1)
+        require_axis(self.axis, x.rank())?; // (C2)
+        if x.shape()[self.axis] == 0 && x.shape().without(&[self.axis]).iter().all(|&n| n > 0) {
+            return Err(TypeError::Attribute("an empty axis has no minimum".into()));
+        }
+        Ok(Type::new(DType::I64, x.shape().without(&[self.axis]))?)
+    }
+
+    fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
+        let len = x.shape()[self.axis];
+        let inner: usize = x.shape()[self.axis + 1..].iter().product();
+        let at = |i: usize, k: usize| (i / inner * len + k) * inner + i % inner;
+        if x.dtype().is_float() {
+            let v = x.to_f64s();
+            let better = |a: f64, b: f64| a < b || (a.is_nan() && !b.is_nan());
+            return Ok(Tensor::build_i64(y, |i| {
+                let first = |best, k| if better(v[at(i, k)], v[at(i, best)]) { k } else { best };
+                (1..len).fold(0, first) as i64
+            }));
+        }
+        let v = x.to_i64s();
+        Ok(Tensor::build_i64(y, |i| {
+            let first = |best, k| if v[at(i, k)] < v[at(i, best)] { k } else { best };
+            (1..len).fold(0, first) as i64
+        }))
+    }
+
+    fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], _: Var<'g>, _: Var<'g>) -> Grad<'g> {
+        Grad::Cut
+    }
+
+    fn lower(&self, _: [&Type; 1], _: &Type) -> Lowering {
+        Lowering::ArgMin { axis: self.axis }
+    }
+
+    fn cost(&self, x: [&Type; 1], y: &Type) -> Cost {
+        Cost::reduction(&x, y)
+    }
+
+    fn axes(&self, [x]: [&Type; 1], _: &Type) -> AxisRelations {
+        AxisRelations::reduced(x.rank(), &[self.axis])
+    }
+
+    fn samples(dims: &Dims) -> Vec<Sample> {
+        (0..dims.shape.rank())
+            .filter(|&axis| dims.shape[axis] > 0)
+            .flat_map(|axis| {
+                let ints = dims.of(DType::U8, dims.shape.clone());
+                [
+                    Sample::new(ArgMin::new(axis), [dims.float()]).values_only(),
+                    Sample::new(ArgMin::new(axis), [ints]).values_only(),
+                ]
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn the_first_of_equal_ones_and_the_first_nan_win() {
+        let g = Graph::new();
+        let x = g.input("x", F32, [2, 3]);
+        let at = Tensor::new([2, 3], vec![2.0, 1.0, 1.0, 5.0, f32::NAN, f32::NAN]).unwrap();
+        let value = |y: Var<'_>| y.eval(&[&at]).unwrap().to_i64s();
+        assert_eq!(value(x.argmin(-1)), [1, 1]);
+        assert_eq!(value(x.argmin(All)), [4]);
+        assert_eq!(x.argmin(Keep(1)).shape(), [2, 1].into());
+        assert!(g.input("b", BOOL, [2]).argmin(0).ok().is_err()); // (C1)
+        assert!(g.input("e", F32, [0]).argmin(0).ok().is_err()); // (C2)
+    }
+}
