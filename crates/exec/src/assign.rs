@@ -195,6 +195,8 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: impl Fn(&mut Slice)) {
         Kernel::Iota { output, .. } => f(output),
         Kernel::Random { key, output, .. } => [key, output].into_iter().for_each(f),
         Kernel::FoldIn { key, n, output } => [key, n, output].into_iter().for_each(f),
-        Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => inputs.iter_mut().chain([output]).for_each(f),
+        Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => {
+            inputs.iter_mut().chain([output]).for_each(f)
+        }
     }
 }

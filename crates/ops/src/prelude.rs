@@ -21,7 +21,8 @@ pub mod rules {
     pub use crate::reference::{binary, compare, map, movement, reduce, scatter, unary};
     pub use crate::{
         Axis, AxisRelations, Cost, CumProd, Dims, EvalError, Full, Gather, Grad, Graph, LinearScan,
-        Op, Operand, Primitive, Real, Sample, ScatterAdd, Sum, Take, TakeAdd, Tangent, Var, Variadic,
+        Op, Operand, Primitive, Real, Sample, ScatterAdd, Sum, Take, TakeAdd, Tangent, Var,
+        Variadic,
     };
 
     use pleach_graph::Node;

@@ -28,10 +28,7 @@ fn along<'g, const N: usize>(
 }
 
 /// An extreme with its position.
-fn extreme<'g>(
-    c: &Call<'g>,
-    f: impl FnOnce(Var<'g>, i64) -> (Var<'g>, Var<'g>),
-) -> Built<'g> {
+fn extreme<'g>(c: &Call<'g>, f: impl FnOnce(Var<'g>, i64) -> (Var<'g>, Var<'g>)) -> Built<'g> {
     let x = c.x()?;
     along(c, |line, axis| {
         let (y, i) = f(line, axis);

@@ -40,11 +40,14 @@ fn next(op: CumulativeOp, dtype: DType, y: V, x: &[V]) -> V {
         });
     }
     let (y, a) = (i128::from(y.i()), i128::from(x[0].i()));
-    wrap(dtype, match op {
-        CumulativeOp::Sum => y + a,
-        CumulativeOp::Prod => y * a,
-        _ => a * y + i128::from(x[1].i()),
-    })
+    wrap(
+        dtype,
+        match op {
+            CumulativeOp::Sum => y + a,
+            CumulativeOp::Prod => y * a,
+            _ => a * y + i128::from(x[1].i()),
+        },
+    )
 }
 
 /// The indices of a line, in the order of the walk.

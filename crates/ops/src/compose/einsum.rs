@@ -86,9 +86,8 @@ fn parse(text: &str, ranks: &[usize]) -> Result<(Vec<Vec<Label>>, Vec<Label>), T
     let dots = all.iter().filter(|&&l| l >= LETTERS).map(|&l| usize::from(l - LETTERS) + 1);
     let dots = dots.max().unwrap_or(0);
     let Some(right) = right else {
-        let mut once: Vec<Label> = (0..LETTERS)
-            .filter(|l| all.iter().filter(|&other| other == l).count() == 1)
-            .collect();
+        let mut once: Vec<Label> =
+            (0..LETTERS).filter(|l| all.iter().filter(|&other| other == l).count() == 1).collect();
         once.splice(0..0, expand(&[Part::Ellipsis], dots));
         return Ok((names, once));
     };
@@ -207,7 +206,12 @@ mod tests {
     #[test]
     fn products_sums_and_diagonals() {
         for (text, shapes, shape, values) in [
-            ("ij,jk->ik", &[&[2usize, 2][..], &[2, 2]][..], &[2usize, 2][..], &[7.0, 10.0, 15.0, 22.0][..]),
+            (
+                "ij,jk->ik",
+                &[&[2usize, 2][..], &[2, 2]][..],
+                &[2usize, 2][..],
+                &[7.0, 10.0, 15.0, 22.0][..],
+            ),
             ("ba", &[&[2, 2]], &[2, 2], &[1.0, 3.0, 2.0, 4.0]),
             ("ii", &[&[2, 2]], &[], &[5.0]),
             ("ii->i", &[&[2, 2]], &[2], &[1.0, 4.0]),

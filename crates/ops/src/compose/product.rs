@@ -163,10 +163,8 @@ impl<'g> Var<'g> {
             left.iter().chain(&right).copied().filter(|l| !summed(l)).collect()
         };
         left.truncate(rank);
-        let factors = vec![
-            Labelled { value: self, labels: left },
-            Labelled { value: other, labels: right },
-        ];
+        let factors =
+            vec![Labelled { value: self, labels: left }, Labelled { value: other, labels: right }];
         match contract_all(factors, set(&output), &|_| 1) {
             Some(y) => y.ordered(&output).value,
             None => self,
@@ -271,7 +269,8 @@ impl<'g> Var<'g> {
             Err(reason) => return self.refuse("cross", &[self, other], reason),
         };
         if length != 3 {
-            let reason = TypeError::Sizes { what: "length of the axis and 3", left: length, right: 3 };
+            let reason =
+                TypeError::Sizes { what: "length of the axis and 3", left: length, right: 3 };
             return self.refuse("cross", &[self, other], reason);
         }
         let turned = |x: Var<'g>, by| x.slice(axis, by..3).concat(&[x.slice(axis, 0..by)], axis);

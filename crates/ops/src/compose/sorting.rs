@@ -117,7 +117,10 @@ mod tests {
         assert_eq!((value(y), value(i.cast(F64))), (vec![5.0, 5.0], vec![1.0, 1.0]));
         assert_eq!(value(g.grad(y, &[x])[0]), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
         let (y, i) = x.min_with_index(Keep(All));
-        assert_eq!((y.shape(), value(y), value(i.cast(F64))), ([1, 1].into(), vec![0.0], vec![3.0]));
+        assert_eq!(
+            (y.shape(), value(y), value(i.cast(F64))),
+            ([1, 1].into(), vec![0.0], vec![3.0])
+        );
     }
 
     #[test]

@@ -152,6 +152,9 @@ mod tests {
         assert_eq!(value(x.count_nonzero(Keep(1)).cast(F32)), [0.0, 2.0]);
         assert_eq!(value(x.nansum(All)), [2.0]);
         let e = g.full(BOOL, [0], 0.0);
-        assert_eq!(value(e.any(0).cast(F32).unsqueeze(0).concat(&[e.all(0).cast(F32).unsqueeze(0)], 0)), [0.0, 1.0]);
+        assert_eq!(
+            value(e.any(0).cast(F32).unsqueeze(0).concat(&[e.all(0).cast(F32).unsqueeze(0)], 0)),
+            [0.0, 1.0]
+        );
     }
 }

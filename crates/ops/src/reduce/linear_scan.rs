@@ -66,9 +66,8 @@ impl Primitive<2> for LinearScan {
             return Ok(Tensor::build(y, |i| values[i]));
         }
         let (a, b) = (a.to_i64s(), b.to_i64s());
-        let next = |y: Option<i64>, i: usize| {
-            y.map_or(b[i], |y| a[i].wrapping_mul(y).wrapping_add(b[i]))
-        };
+        let next =
+            |y: Option<i64>, i: usize| y.map_or(b[i], |y| a[i].wrapping_mul(y).wrapping_add(b[i]));
         let values = lines.scan(y.numel(), next);
         Ok(Tensor::build_i64(y, |i| values[i]))
     }
