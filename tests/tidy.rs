@@ -14,7 +14,8 @@ const UNFINISHED: &[&str] = &[
 ];
 
 /// Folders of `crates/ops/src` that hold one operator a file.
-const GROUPS: &[&str] = &["elementwise", "reduce", "shape", "index", "linalg", "random", "source"];
+const GROUPS: &[&str] =
+    &["elementwise", "reduce", "shape", "index", "linalg", "network", "random", "source"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

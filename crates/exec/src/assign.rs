@@ -181,9 +181,11 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: impl Fn(&mut Slice)) {
         Kernel::Reduce { input, output, .. }
         | Kernel::ArgMax { input, output, .. }
         | Kernel::ArgMin { input, output, .. }
-        | Kernel::ArgSort { input, output, .. } => {
+        | Kernel::ArgSort { input, output, .. }
+        | Kernel::ArgMaxPool { input, output, .. } => {
             [input, output].into_iter().for_each(f);
         }
+        Kernel::WindowsAdd { dy, output, .. } => [dy, output].into_iter().for_each(f),
         Kernel::Gemm { a, b, c } => [a, b, c].into_iter().for_each(f),
         Kernel::Take { x, indices, output, .. } | Kernel::Gather { x, indices, output, .. } => {
             [x, indices, output].into_iter().for_each(f);

@@ -285,6 +285,10 @@ impl Lowered {
             Lowering::ScatterAdd { axis, .. } => {
                 Kernel::ScatterAdd { axis, dy: next(), indices: next(), output }
             }
+            Lowering::WindowsAdd(windows) => Kernel::WindowsAdd { windows, dy: next(), output },
+            Lowering::ArgMaxPool { windows } => {
+                Kernel::ArgMaxPool { windows, input: next(), output }
+            }
             Lowering::Iota { axis } => Kernel::Iota { axis, output },
             Lowering::Random(op) => Kernel::Random { op, key: next(), output },
             Lowering::FoldIn => Kernel::FoldIn { key: next(), n: next(), output },

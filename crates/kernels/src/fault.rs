@@ -89,6 +89,12 @@ pub enum Fault {
         /// The rank.
         rank: usize,
     },
+    /// Windows do not lie within the axes that they are windows of.
+    #[error("windows do not fit the lengths {dims:?}")]
+    Windows {
+        /// The lengths of the array.
+        dims: Vec<usize>,
+    },
     /// Lengths and strides differ in number, or there are more axes than kernels walk.
     #[error("a slice of {dims} axes and {strides} strides; at most {} axes", crate::MAX_RANK)]
     Rank {

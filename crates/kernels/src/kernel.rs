@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice};
+use crate::{
+    Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice, Window, Windows,
+};
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
 ///
@@ -123,6 +125,24 @@ pub enum Kernel {
         /// Result.
         output: Slice,
     },
+    /// The adjoint of sliding windows.
+    WindowsAdd {
+        /// The windows, along axes of the output.
+        windows: Windows,
+        /// What is added.
+        dy: Slice,
+        /// Result.
+        output: Slice,
+    },
+    /// Index of the largest element of every window.
+    ArgMaxPool {
+        /// The windows along the last axes.
+        windows: Vec<Vec<Window>>,
+        /// Operand, any element type.
+        input: Slice,
+        /// Result, i64.
+        output: Slice,
+    },
     /// The index along an axis.
     Iota {
         /// The axis.
@@ -174,6 +194,8 @@ impl Kernel {
             Kernel::TakeAdd { .. } => "take_add",
             Kernel::Gather { .. } => "gather",
             Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::WindowsAdd { .. } => "windows_add",
+            Kernel::ArgMaxPool { .. } => "argmax_pool",
             Kernel::Iota { .. } => "iota",
             Kernel::Random { .. } => "random",
             Kernel::FoldIn { .. } => "fold_in",
@@ -190,7 +212,9 @@ impl Kernel {
             Kernel::Reduce { input, .. }
             | Kernel::ArgMax { input, .. }
             | Kernel::ArgMin { input, .. }
-            | Kernel::ArgSort { input, .. } => vec![input],
+            | Kernel::ArgSort { input, .. }
+            | Kernel::ArgMaxPool { input, .. } => vec![input],
+            Kernel::WindowsAdd { dy, .. } => vec![dy],
             Kernel::Gemm { a, b, .. } => vec![a, b],
             Kernel::Take { x, indices, .. } | Kernel::Gather { x, indices, .. } => {
                 vec![x, indices]
@@ -218,6 +242,8 @@ impl Kernel {
             | Kernel::TakeAdd { output, .. }
             | Kernel::Gather { output, .. }
             | Kernel::ScatterAdd { output, .. }
+            | Kernel::WindowsAdd { output, .. }
+            | Kernel::ArgMaxPool { output, .. }
             | Kernel::Iota { output, .. }
             | Kernel::Random { output, .. }
             | Kernel::FoldIn { output, .. }

@@ -34,6 +34,7 @@
 //! ```
 
 mod argmax;
+mod argmax_pool;
 mod bind;
 mod buffer;
 mod call;
@@ -65,6 +66,7 @@ mod space;
 mod take;
 mod tile_fn;
 mod vector;
+mod windows_add;
 
 pub use bind::Bound;
 pub use buffer::AlignedBuf;
@@ -72,7 +74,9 @@ pub use call::HostCall;
 pub use fault::{Fault, ProgramError};
 pub use gemm::in_library_gemm;
 pub use kernel::Kernel;
-pub use lowering::{Axes, CumulativeOp, Lowering, RandomOp, ReduceOp, View};
+pub use lowering::{
+    Axes, CumulativeOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,
+};
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use run::{RunError, run};

@@ -76,6 +76,15 @@ pub enum Lowering {
         /// Its length in the output.
         len: usize,
     },
+    /// The adjoint of [`View::Windows`]: element `i` of window `o` of the operand is added to element
+    /// `o·stride + i·dilation` of the output, from zeros.
+    WindowsAdd(Windows),
+    /// Index (i64) of the largest element of every window over the last axes, row-major over those
+    /// axes of the operand. The first of equal ones; NaN counts as the largest, the last NaN wins.
+    ArgMaxPool {
+        /// For each of the last axes, its windows.
+        windows: Vec<Vec<Window>>,
+    },
     /// Any number of operands, one after the other along `axis`.
     Concat {
         /// The axis along which they follow one another.
@@ -123,8 +132,33 @@ pub enum View {
         /// Distance of two indices, one an axis.
         step: Axes,
     },
+    /// Sliding windows: the last output axes are the elements of a window, one axis for every axis
+    /// of the operand that has windows.
+    Windows(Windows),
     /// The operand itself.
     Identity,
+}
+
+/// Sliding windows along some axes. Element `i` of window `o` is element `o·stride + i·dilation`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Windows {
+    /// The axes, in increasing order.
+    pub axes: Axes,
+    /// Distance of two windows, one number for each of `axes`.
+    pub stride: Axes,
+    /// Distance of two elements of a window, one number for each of `axes`.
+    pub dilation: Axes,
+}
+
+/// One window along one axis: elements `start`, `start + step`, …
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The first element.
+    pub start: usize,
+    /// Number of elements.
+    pub count: usize,
+    /// Distance of two elements.
+    pub step: usize,
 }
 
 /// What joins two elements of a reduction.

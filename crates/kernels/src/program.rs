@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::argmax::ArgMaxPlan;
+use crate::argmax_pool::ArgMaxPoolPlan;
 use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
@@ -14,6 +15,7 @@ use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
 use crate::sort::ArgSortPlan;
 use crate::take::{TakeAddPlan, TakePlan};
+use crate::windows_add::WindowsAddPlan;
 use crate::{Fault, Kernel, Pool, ProgramError};
 
 /// A buffer that a program needs.
@@ -116,6 +118,12 @@ fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault
         }
         Kernel::ScatterAdd { axis, dy, indices, output } => {
             Box::new(ScatterAddPlan::new(*axis, dy, indices, output)?)
+        }
+        Kernel::WindowsAdd { windows, dy, output } => {
+            Box::new(WindowsAddPlan::new(windows, dy, output)?)
+        }
+        Kernel::ArgMaxPool { windows, input, output } => {
+            Box::new(ArgMaxPoolPlan::new(windows, input, output)?)
         }
         Kernel::Iota { axis, output } => Box::new(IotaPlan::new(*axis, output)?),
         Kernel::Random { op, key, output } => Box::new(RandomPlan::new(*op, key, output)?),

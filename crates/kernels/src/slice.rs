@@ -5,7 +5,7 @@ use std::ops::Range;
 use pleach_tensor::DType;
 use smallvec::SmallVec;
 
-use crate::{Axes, View};
+use crate::{Axes, View, Windows};
 
 /// Distance of neighbours along an axis, in elements; 0 repeats an element.
 pub type Strides = SmallVec<[isize; 4]>;
@@ -87,6 +87,16 @@ impl Slice {
                             offset.checked_add((*start.get(i)? as isize).checked_mul(stride)?)?;
                     }
                     strides.push((*step.get(i)? as isize).checked_mul(stride)?);
+                }
+                strides
+            }
+            View::Windows(Windows { axes, stride, dilation }) => {
+                let mut strides = self.strides.clone();
+                for (i, &axis) in axes.iter().enumerate() {
+                    let own = *self.strides.get(axis)?;
+                    strides[axis] = own.checked_mul(isize::try_from(*stride.get(i)?).ok()?)?;
+                    let step = isize::try_from(*dilation.get(i)?).ok()?;
+                    strides.push(own.checked_mul(step)?);
                 }
                 strides
             }
@@ -247,6 +257,21 @@ mod tests {
         let c = View::Slice { start: smallvec![1, 0, 3], step: smallvec![1, 2, 1] };
         let c = s.view(&c, &[1, 2, 1]).unwrap();
         assert_eq!((c.offset, c.strides.as_slice()), (15, &[12, 8, 1][..]));
+        let one = |axis, stride, dilation| {
+            View::Windows(Windows {
+                axes: smallvec![axis],
+                stride: smallvec![stride],
+                dilation: smallvec![dilation],
+            })
+        };
+        let w = s.view(&one(1, 2, 1), &[2, 1, 4, 2]).unwrap();
+        assert_eq!(w.strides.as_slice(), [12, 8, 1, 4]);
+        let line = Slice::new(BufferId(0), F32, 0, &[7]);
+        let w = line.view(&one(0, 1, 3), &[4, 2]).unwrap();
+        assert_eq!((w.strides.as_slice(), w.extent()), (&[1, 3][..], Some(0..7)));
+        assert!(!w.is_injective() && !w.is_contiguous());
+        assert_eq!(w.view(&View::Reshape, &[8]), None);
+        assert_eq!(line.view(&one(0, 1, usize::MAX), &[4, 2]), None);
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | a linear map | [`Linear`] |
 //! | a table of vectors | [`Embedding`] |
+//! | a convolution, its transpose | [`Conv`], [`ConvTranspose`] |
+//! | pooling | [`MaxPool`], [`AvgPool`], [`AdaptiveAvgPool`], [`AdaptiveMaxPool`], [`Flatten`] |
+//! | normalization | [`BatchNorm`], [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] |
 //! | noise against overfitting | [`Dropout`] |
 //! | layers in a row | [`Sequential`] |
 //! | initial values | [`init`] |
@@ -25,13 +28,19 @@
 //! assert_eq!(y.shape(), [5, 2].into());
 //! ```
 
+mod conv;
 mod dropout;
 mod embedding;
 pub mod init;
 mod linear;
+mod norm;
+mod pool;
 mod sequential;
 
+pub use conv::{Conv, ConvTranspose};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use linear::Linear;
+pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Flatten, MaxPool};
 pub use sequential::{Layer, Sequential};

@@ -4,7 +4,10 @@ use std::fmt;
 
 use pleach_ops::prelude::*;
 
-use crate::{Dropout, Embedding, Linear};
+use crate::{
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Embedding,
+    Flatten, GroupNorm, InstanceNorm, LayerNorm, Linear, MaxPool, RmsNorm,
+};
 
 /// A function of one value: what [`Sequential`] is made of. Every layer of this crate is one.
 /// It can be sent to other threads, as models are when several are tried at once.
@@ -24,7 +27,12 @@ macro_rules! layers {
     )*};
 }
 
-layers!(Linear Embedding Dropout Sequential);
+layers! {
+    Linear Embedding Dropout Sequential
+    Conv ConvTranspose
+    MaxPool AvgPool AdaptiveAvgPool AdaptiveMaxPool Flatten
+    BatchNorm LayerNorm RmsNorm GroupNorm InstanceNorm
+}
 
 /// A function as a layer.
 struct Function<F>(F);

@@ -2,12 +2,19 @@
 //! a form that neither overflows nor loses digits where the result does not.
 
 mod activation;
+mod adaptive;
+mod columns;
 mod contraction;
+pub(crate) mod conv;
 mod einsum;
 pub mod loss;
 mod norm;
+pub(crate) mod normalization;
+pub(crate) mod pool;
 mod product;
+pub(crate) mod resample;
 mod shape;
 mod softmax;
 mod sorting;
+pub(crate) mod spatial;
 mod statistics;

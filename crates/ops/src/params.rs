@@ -153,6 +153,11 @@ impl Params {
         self
     }
 
+    /// The element type of parameters made from here on.
+    pub fn param_dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// Path of this scope: `encoder.0`.
     pub fn path(&self) -> &str {
         &self.path

@@ -1,0 +1,160 @@
+//! Windows added up, and the places of their maxima.
+
+use pleach_kernels::{Axes, BufferId, Fault, Kernel, Slice, View, Window, Windows};
+use pleach_tensor::{DType, F32, F64, I32, I64};
+use proptest::prelude::*;
+
+use crate::support::{Bench, V, agree, indices, read};
+
+/// Windows along some axes of `dims`, which get at least one element, and the lengths of their view.
+fn some_windows(bench: &mut Bench, dims: &mut [usize]) -> (Windows, Vec<usize>) {
+    let mut axes: Vec<usize> = (0..dims.len()).filter(|_| bench.rng.below(2) == 0).collect();
+    if axes.is_empty() {
+        axes.push(bench.rng.below(dims.len()));
+    }
+    let (mut stride, mut dilation) = (Axes::new(), Axes::new());
+    let mut sizes = vec![];
+    let mut out = dims.to_vec();
+    for &axis in &axes {
+        dims[axis] = dims[axis].clamp(1, 12);
+        let (step, apart) = (1 + bench.rng.below(3), 1 + bench.rng.below(2));
+        let size = 1 + bench.rng.below(((dims[axis] - 1) / apart).min(3) + 1);
+        out[axis] = (dims[axis] - 1 - apart * (size - 1)) / step + 1;
+        sizes.push(size);
+        stride.push(step);
+        dilation.push(apart);
+    }
+    out.extend(sizes);
+    (Windows { axes: Axes::from_vec(axes), stride, dilation }, out)
+}
+
+/// The element of the array that an element of its windows is.
+fn source(windows: &Windows, rank: usize, at: &[usize]) -> Vec<usize> {
+    let mut from = at[..rank].to_vec();
+    for (i, &axis) in windows.axes.iter().enumerate() {
+        from[axis] = from[axis] * windows.stride[i] + at[rank + i] * windows.dilation[i];
+    }
+    from
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn windows_are_views_and_their_adjoint_adds_them_up(rank in 1usize..=3, ty in 0usize..5, seed: u64) {
+        let mut bench = Bench::new(seed);
+        let mut dims = bench.rng.dims(rank);
+        let (windows, out) = some_windows(&mut bench, &mut dims);
+        let dtype = [F32, F64, I32, I64, DType::U8][ty];
+        let x = bench.input(dtype, &dims, false);
+        let view = x.view(&View::Windows(windows.clone()), &out).unwrap();
+        for at in indices(&out) {
+            let want = read(&bench.buffers, &x, &source(&windows, rank, &at));
+            prop_assert!(agree(read(&bench.buffers, &view, &at), want, dtype, 0.0, 0.0));
+        }
+        let (dy, y) = (bench.input(dtype, &out, false), bench.output(dtype, &dims));
+        let kernel = Kernel::WindowsAdd { windows: windows.clone(), dy: dy.clone(), output: y.clone() };
+        let after = bench.run(vec![kernel]);
+        // Small multiples of a power of two: sums are exact.
+        let flat = |at: &[usize]| at.iter().zip(&dims).fold(0, |f, (&i, &n)| f * n + i);
+        let mut sums = vec![0.0; dims.iter().product()];
+        for at in indices(&out) {
+            sums[flat(&source(&windows, rank, &at))] += read(&bench.buffers, &dy, &at).f();
+        }
+        for (at, want) in indices(&dims).zip(sums) {
+            let want = match dtype {
+                F32 | F64 => V::F(want),
+                DType::U8 => V::I(i64::from(want as i64 as u8)),
+                _ => V::I(want as i64),
+            };
+            prop_assert!(agree(read(&after, &y, &at), want, dtype, 0.0, 0.0));
+        }
+    }
+
+    #[test]
+    fn the_first_maximum_of_a_window_wins_and_the_last_nan(
+        rank in 1usize..=3,
+        n in 1usize..=3,
+        ty in 0usize..6,
+        seed: u64,
+    ) {
+        let mut bench = Bench::new(seed);
+        let (mut dims, n) = (bench.rng.dims(rank), n.min(rank));
+        let dtype = DType::ALL[ty];
+        let mut windows: Vec<Vec<Window>> = vec![];
+        for len in &mut dims[rank - n..] {
+            *len = (*len).clamp(1, 12);
+            let rng = &mut bench.rng;
+            let mut window = || {
+                let (start, step) = (rng.below(*len), 1 + rng.below(2));
+                Window { start, step, count: 1 + rng.below(((*len - 1 - start) / step).min(3) + 1) }
+            };
+            windows.push((0..3).map(|_| window()).collect());
+        }
+        let out: Vec<usize> = [&dims[..rank - n], &vec![3; n]].concat();
+        let (x, y) = (bench.input(dtype, &dims, true), bench.output(I64, &out));
+        let kernel = Kernel::ArgMaxPool { windows: windows.clone(), input: x.clone(), output: y.clone() };
+        let after = bench.run(vec![kernel]);
+        for at in indices(&out) {
+            let chosen: Vec<Window> = (0..n).map(|i| windows[i][at[rank - n + i]]).collect();
+            let counts: Vec<usize> = chosen.iter().map(|w| w.count).collect();
+            let mut best: Option<(i64, f64)> = None;
+            for inside in indices(&counts) {
+                let place: Vec<usize> =
+                    chosen.iter().zip(&inside).map(|(w, i)| w.start + w.step * i).collect();
+                let value = match read(&bench.buffers, &x, &[&at[..rank - n], &place].concat()) {
+                    V::I(b) if dtype == DType::Bool => f64::from(u8::from(b != 0)),
+                    value => value.f(),
+                };
+                if best.is_none_or(|(_, v)| value > v || value.is_nan()) {
+                    let flat = place.iter().zip(&dims[rank - n..]).fold(0, |f, (&i, &n)| f * n + i);
+                    best = Some((flat as i64, value));
+                }
+            }
+            prop_assert_eq!(Some(read(&after, &y, &at).i()), best.map(|(place, _)| place));
+        }
+    }
+}
+
+#[test]
+fn windows_that_leave_an_array_are_refused() {
+    let slice = |buffer, dims: &[usize], dtype| Slice::new(BufferId(buffer), dtype, 0, dims);
+    let specs = [false, true].map(|writable| pleach_kernels::BufferSpec { bytes: 512, writable });
+    let fault =
+        |kernel| pleach_kernels::Program::new(vec![kernel], specs.to_vec()).err().map(|e| e.fault);
+    let add = |stride: usize, dilation: usize, dy: &[usize], dtype| {
+        let one = Axes::from_slice;
+        let windows =
+            Windows { axes: one(&[0]), stride: one(&[stride]), dilation: one(&[dilation]) };
+        fault(Kernel::WindowsAdd {
+            windows,
+            dy: slice(0, dy, dtype),
+            output: slice(1, &[5], dtype),
+        })
+    };
+    let misfit = Some(Fault::Windows { dims: vec![5] });
+    assert_eq!(add(1, 1, &[4, 2], F32), None);
+    assert_eq!(add(2, 2, &[2, 2], F32), None);
+    assert_eq!(add(usize::MAX, 1, &[0, 2], F32), None);
+    for (stride, dilation, dy) in
+        [(2, 1, [4, 2]), (1, 2, [4, 2]), (0, 1, [4, 2]), (1, 0, [4, 2]), (usize::MAX, 1, [4, 2])]
+    {
+        assert_eq!(add(stride, dilation, &dy, F32), misfit, "{stride} {dilation}");
+    }
+    assert_eq!(add(1, 1, &[4], F32), misfit);
+    assert_eq!(add(1, 1, &[4, 2], DType::Bool), Some(Fault::Unsupported { dtype: DType::Bool }));
+    let best = |start, count, step| {
+        let windows = vec![vec![Window { start, count, step }]];
+        fault(Kernel::ArgMaxPool {
+            windows,
+            input: slice(0, &[5], F32),
+            output: slice(1, &[1], I64),
+        })
+    };
+    assert_eq!(best(1, 2, 3), None);
+    for (start, count, step) in
+        [(2, 2, 3), (0, 0, 1), (5, 1, 1), (0, 2, usize::MAX), (0, usize::MAX, 2)]
+    {
+        assert_eq!(best(start, count, step), misfit);
+    }
+}
