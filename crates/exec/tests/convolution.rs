@@ -95,7 +95,7 @@ fn cases() -> impl Strategy<Value = Case> {
 /// The values by kernels alone, with one thread and with three.
 fn run(g: &Graph, wanted: &[Var<'_>], feeds: &[Tensor]) -> Vec<Vec<f64>> {
     for (i, y) in wanted.iter().enumerate() {
-        g.output(format!("y{i}"), y.id());
+        g.output(&format!("y{i}"), y.id());
     }
     let run = |threads| {
         let mut plan = Plan::compile(g, &g.inputs(), Options { threads, fallback: false }).unwrap();

@@ -74,9 +74,7 @@ pub use call::HostCall;
 pub use fault::{Fault, ProgramError};
 pub use gemm::in_library_gemm;
 pub use kernel::Kernel;
-pub use lowering::{
-    Axes, CumulativeOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,
-};
+pub use lowering::{Axes, CumulativeOp, Lowering, RandomOp, ReduceOp, View, Window, Windows};
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use run::{RunError, run};

@@ -81,8 +81,8 @@ impl Slice {
             View::Slice { start, step } => {
                 let mut strides = Strides::new();
                 for (i, &stride) in self.strides.iter().enumerate() {
-                    // The start of an empty slice may lie past the end: it is not read.
-                    if *dims.get(i)? > 0 {
+                    // The start of an empty slice may lie past the end of its memory: it stays.
+                    if !dims.contains(&0) {
                         offset =
                             offset.checked_add((*start.get(i)? as isize).checked_mul(stride)?)?;
                     }
@@ -257,6 +257,9 @@ mod tests {
         let c = View::Slice { start: smallvec![1, 0, 3], step: smallvec![1, 2, 1] };
         let c = s.view(&c, &[1, 2, 1]).unwrap();
         assert_eq!((c.offset, c.strides.as_slice()), (15, &[12, 8, 1][..]));
+        let empty = Slice::new(BufferId(0), F32, 0, &[0, 4]);
+        let none = View::Slice { start: smallvec![0, 2], step: smallvec![1, 1] };
+        assert_eq!(empty.view(&none, &[0, 1]).unwrap().offset, 0);
         let one = |axis, stride, dilation| {
             View::Windows(Windows {
                 axes: smallvec![axis],

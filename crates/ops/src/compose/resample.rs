@@ -209,8 +209,8 @@ impl<'g> Var<'g> {
                     let lengths: Vec<usize> = along.iter().map(|a| a.new).collect();
                     return self.adaptive_avg_pool(&lengths);
                 }
-                Interpolation::Nearest => y.chosen(axis, a.nearest(0.0)),
-                Interpolation::NearestExact => y.chosen(axis, a.nearest(0.5)),
+                Interpolation::Nearest => y.taken_at(axis, a.nearest(0.0)),
+                Interpolation::NearestExact => y.taken_at(axis, a.nearest(0.5)),
                 Interpolation::Linear => y.blended(axis, &a.linear(align)),
                 Interpolation::Cubic => y.blended(axis, &a.cubic(align)),
             };
@@ -220,7 +220,7 @@ impl<'g> Var<'g> {
 
     /// Elements along an axis, by number.
     #[track_caller]
-    fn chosen(self, axis: usize, places: Vec<i64>) -> Var<'g> {
+    fn taken_at(self, axis: usize, places: Vec<i64>) -> Var<'g> {
         match Tensor::new([places.len()], places) {
             Ok(places) => self.take(axis as i64, self.graph().constant(places)),
             Err(error) => self.refuse("resize", &[self], TypeError::Attribute(error.to_string())),
@@ -232,7 +232,7 @@ impl<'g> Var<'g> {
     fn blended(self, axis: usize, taps: &[Tap]) -> Var<'g> {
         let rank = self.shape().rank();
         let term = |tap: &Tap| {
-            let taken = self.chosen(axis, tap.iter().map(|t| t.0 as i64).collect());
+            let taken = self.taken_at(axis, tap.iter().map(|t| t.0 as i64).collect());
             let mut shape = vec![1; rank];
             shape[axis] = tap.len();
             match Type::new(self.dtype(), shape) {
