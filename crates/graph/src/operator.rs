@@ -44,6 +44,37 @@ pub trait Operator: Clone + Eq + Hash + Display + Debug + Sized + 'static {
         need: &[bool],
     ) -> SmallVec<[Grad; 2]>;
 
+    /// Names the computation that a node is one result of, if it has several: nodes of equal
+    /// operands whose operators answer the same are results of one computation. Reverse mode
+    /// differentiates them together, by [`Operator::vjp_joint`].
+    fn family(&self) -> Option<Self> {
+        None
+    }
+
+    /// The cotangents of the operands for all results `(y, dy)` of one family that have a
+    /// cotangent. By default the sum of what [`Operator::vjp`] answers for each.
+    fn vjp_joint(
+        &self,
+        g: &Graph<Self>,
+        inputs: &[NodeId],
+        results: &[(NodeId, NodeId)],
+        need: &[bool],
+    ) -> SmallVec<[Grad; 2]> {
+        let mut sum: SmallVec<[Grad; 2]> = need.iter().map(|_| Grad::Cut).collect();
+        for &(y, dy) in results {
+            let grads = g.op(y).vjp(g, inputs, y, dy, need);
+            for (sum, grad) in sum.iter_mut().zip(grads) {
+                *sum = match (*sum, grad) {
+                    (Grad::Flow(a), Grad::Flow(b)) => Grad::Flow(Self::add(g, a, b)),
+                    (Grad::Flow(a), _) | (_, Grad::Flow(a)) => Grad::Flow(a),
+                    (Grad::Zero, _) | (_, Grad::Zero) => Grad::Zero,
+                    (Grad::Cut, Grad::Cut) => Grad::Cut,
+                };
+            }
+        }
+        sum
+    }
+
     /// The tangent of the result for the tangents of the operands (`None`: zero), or `None` if it
     /// is zero. By default derived from [`Operator::vjp`].
     ///

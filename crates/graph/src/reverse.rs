@@ -2,9 +2,14 @@
 //!
 //! **Source** Speelpenning 1980; Griewank and Walther, "Evaluating Derivatives", 2nd ed., ch. 3.
 
+use std::rc::Rc;
+use std::slice;
+
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::operator::Grad;
+use crate::tape::Inputs;
 use crate::{GradError, Graph, NodeId, Operator};
 
 /// What reverse mode found for one value.
@@ -65,16 +70,27 @@ impl<O: Operator> Graph<O> {
             self.accumulate(&mut cotangents[y.index()], dy);
         }
         let mut cuts: Vec<(usize, usize)> = Vec::new();
+        let families = self.families(frame, end);
         for i in (0..end).rev() {
-            let Some(dy) = cotangents[i] else { continue };
-            let y = id(i);
+            let family = families.get(&i).map_or(slice::from_ref(&i), |members| members.as_slice());
+            // All users of all results of a family come after the first of them.
+            if family[0] != i {
+                continue;
+            }
+            let result = |&i: &usize| Some((id(i), cotangents[i]?));
+            let results: SmallVec<[(NodeId, NodeId); 1]> =
+                family.iter().filter_map(result).collect();
+            let Some(&(y, dy)) = results.first() else { continue };
             let node = self.node(y);
             let need: SmallVec<[bool; 4]> = node.inputs.iter().map(|x| needed[x.index()]).collect();
             if !need.contains(&true) {
                 continue;
             }
             let _at = self.at_origin(self.origin(y));
-            let grads = node.op.vjp(self, &node.inputs, y, dy, &need);
+            let grads = match results.len() {
+                1 => node.op.vjp(self, &node.inputs, y, dy, &need),
+                _ => node.op.vjp_joint(self, &node.inputs, &results, &need),
+            };
             for (slot, &x) in node.inputs.iter().enumerate().filter(|(slot, _)| need[*slot]) {
                 match grads.get(slot) {
                     Some(&Grad::Flow(dx)) => {
@@ -107,6 +123,21 @@ impl<O: Operator> Graph<O> {
                 None => Gradient::Unreached { cut: self.cut_after(frame, x, &cuts, end) },
             })
             .collect())
+    }
+
+    /// The members, in order, of every family of more than one result, by each of its members.
+    fn families(&self, frame: u32, end: usize) -> FxHashMap<usize, Rc<Vec<usize>>> {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(frame).expect("the current frame is open");
+        let mut families: FxHashMap<(O, Inputs), Vec<usize>> = FxHashMap::default();
+        for i in 0..end {
+            let node = tape.node(i);
+            if let Some(family) = node.op.family() {
+                families.entry((family, node.inputs.clone())).or_default().push(i);
+            }
+        }
+        let several = families.into_values().filter(|members| members.len() > 1).map(Rc::new);
+        several.flat_map(|m| (0..m.len()).map(move |at| (m[at], m.clone()))).collect()
     }
 
     /// `(value, seed)` pairs as values of the current frame, each seed of its value's type.

@@ -3,9 +3,11 @@
 use pleach_graph::{GradError, Gradient, NodeId, TypeError};
 use pleach_tensor::{DType, I64, Key, Shape, Tensor, Type};
 
+use crate::control::record::{self, Steps};
 use crate::var::other_graph;
 use crate::{
-    Constant, Full, Graph, Init, Input, Iota, Kind, Mode, Op, Operand, Param, Real, Var, Variable,
+    Constant, Full, Graph, Init, Input, Iota, Kind, Mode, Op, Operand, Param, Real, Tree, Var,
+    Variable,
 };
 
 /// Name of the variable that holds the seed of a run.
@@ -55,6 +57,40 @@ pub trait GraphExt {
     /// number of this call.
     #[track_caller]
     fn key(&self) -> Var<'_>;
+    /// A loop along the first axis of `xs`: from the first slice to the last, `step` turns the
+    /// carry and a slice into the next carry and a result. Answers the last carry, and the results
+    /// stacked along a new first axis:
+    ///
+    /// `(cₜ₊₁, yₜ) = step(cₜ, xₜ)`, `c₀ = init`.
+    ///
+    /// Carries, slices and results are variables, or tuples, arrays and vectors of them. `step` is
+    /// recorded once and may use any value around it. It may not change the types of the carries.
+    /// Gradients of every order are loops too; memory for them is one copy of the carries a step.
+    #[track_caller]
+    fn scan<'g, C: Tree<'g>, X: Tree<'g>, Y: Tree<'g>>(
+        &'g self,
+        init: C,
+        xs: X,
+        step: impl FnOnce(C, X) -> (C, Y),
+    ) -> (C, Y);
+    /// As [`scan`](GraphExt::scan), from the last slice to the first. Results stay with their
+    /// slices.
+    #[track_caller]
+    fn scan_reverse<'g, C: Tree<'g>, X: Tree<'g>, Y: Tree<'g>>(
+        &'g self,
+        init: C,
+        xs: X,
+        step: impl FnOnce(C, X) -> (C, Y),
+    ) -> (C, Y);
+    /// `times` steps without slices: `step` gets the index of the step (an i64 scalar) and the
+    /// carry, and answers the next carry.
+    #[track_caller]
+    fn repeat<'g, C: Tree<'g>>(
+        &'g self,
+        times: usize,
+        init: C,
+        step: impl FnOnce(Var<'g>, C) -> C,
+    ) -> C;
     /// The gradient of the sum of `y` by every `x`. A value without a differentiable path to `y`
     /// has a zero gradient here; `minimize` refuses it.
     #[track_caller]
@@ -182,18 +218,44 @@ impl GraphExt for Graph {
             *next += 1;
             *next
         };
-        let global = |name: &str| {
-            let init = Init::Full(Real(0.0));
-            Variable::new(0, name.into(), Kind::Buffer, Type::scalar(I64), init, Key(0))
-        };
         let seed = self.param(&global(SEED));
         let runs = self.param(&global(RUNS));
-        if !self.roots().iter().any(|r| r.target == Some(runs.id())) {
-            self.assign(RUNS, runs.id(), (runs + 1).id());
-        }
+        self.context().borrow_mut().draws = true;
+        count_run(self);
         let site = Key(0).fold_str(path.as_deref().unwrap_or("")).fold(number);
         let site = self.constant(Tensor::scalar(site.to_i64()));
-        seed.fold_in(runs).fold_in(site)
+        let key = seed.fold_in(runs).fold_in(site);
+        let loops = self.context().borrow().loops.clone();
+        loops.iter().fold(key, |key, &index| key.fold_in(Var::new(self, index)))
+    }
+
+    fn scan<'g, C: Tree<'g>, X: Tree<'g>, Y: Tree<'g>>(
+        &'g self,
+        init: C,
+        xs: X,
+        step: impl FnOnce(C, X) -> (C, Y),
+    ) -> (C, Y) {
+        let steps = Steps::Slices { reverse: false };
+        record::scan(self, steps, &init, &xs, |_, c, x| step(c, x))
+    }
+
+    fn scan_reverse<'g, C: Tree<'g>, X: Tree<'g>, Y: Tree<'g>>(
+        &'g self,
+        init: C,
+        xs: X,
+        step: impl FnOnce(C, X) -> (C, Y),
+    ) -> (C, Y) {
+        let steps = Steps::Slices { reverse: true };
+        record::scan(self, steps, &init, &xs, |_, c, x| step(c, x))
+    }
+
+    fn repeat<'g, C: Tree<'g>>(
+        &'g self,
+        times: usize,
+        init: C,
+        step: impl FnOnce(Var<'g>, C) -> C,
+    ) -> C {
+        record::scan(self, Steps::Times(times), &init, &(), |i, c, ()| (step(i, c), ())).0
     }
 
     fn grad<'g>(&'g self, y: Var<'g>, xs: &[Var<'g>]) -> Vec<Var<'g>> {
@@ -259,6 +321,27 @@ impl GraphExt for Graph {
         session.keys.clone_from(&old.keys);
         drop(session);
         new
+    }
+}
+
+/// A variable of the run itself, in no registry.
+fn global(name: &str) -> Variable {
+    let init = Init::Full(Real(0.0));
+    Variable::new(0, name.into(), Kind::Buffer, Type::scalar(I64), init, Key(0))
+}
+
+/// If a key was asked for, every run is counted; outside of all loops, for a body assigns nothing.
+pub(crate) fn count_run(g: &Graph) {
+    let (draws, inside) = {
+        let session = g.context().borrow();
+        (session.draws, !session.loops.is_empty())
+    };
+    if !draws || inside {
+        return;
+    }
+    let runs = g.param(&global(RUNS));
+    if !g.roots().iter().any(|r| r.target == Some(runs.id())) {
+        g.assign(RUNS, runs.id(), (runs + 1).id());
     }
 }
 

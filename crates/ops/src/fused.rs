@@ -46,23 +46,9 @@ impl Fused {
     }
 
     pub(crate) fn retype(&self, from: DType, to: DType) -> Fused {
-        let g = Graph::raw();
-        let change = |ty: &Type| if ty.dtype() == from { ty.with_dtype(to) } else { ty.clone() };
-        let params: Vec<Type> = self.0.param_types().map(change).collect();
-        let frame = g.frame(&params, |ids| {
-            let mut at: Vec<NodeId> = ids.to_vec();
-            for node in &self.0.nodes()[self.0.params()..] {
-                let inputs: Vec<NodeId> = node.inputs.iter().map(|x| at[x.index()]).collect();
-                at.push(g.push(node.op.retype(from, to), &inputs));
-            }
-            self.0.results().iter().map(|&r| at[r]).collect()
-        });
-        match frame {
-            Ok((body, _)) => Fused(body),
-            // An operator that exists for one float type only: the region stays as it is, and the
-            // type rule of its user reports the difference.
-            Err(_) => self.clone(),
-        }
+        // An operator that exists for one float type only: the region stays as it is, and the type
+        // rule of its user reports the difference.
+        retype_body(&self.0, from, to).map_or_else(|| self.clone(), Fused)
     }
 
     /// Records `derive` of the region's parameters, its result and further arguments, and then
@@ -87,6 +73,22 @@ impl Fused {
         let (body, captures) = g.frame(&types, record).ok()?;
         Some(body.instantiate(g, &[x, more, &captures].concat()))
     }
+}
+
+/// The body with element type `from` replaced by `to`; `None` if an operator refuses that.
+pub(crate) fn retype_body(body: &Body<Op>, from: DType, to: DType) -> Option<Arc<Body<Op>>> {
+    let g = Graph::raw();
+    let change = |ty: &Type| if ty.dtype() == from { ty.with_dtype(to) } else { ty.clone() };
+    let params: Vec<Type> = body.param_types().map(change).collect();
+    let frame = g.frame(&params, |ids| {
+        let mut at: Vec<NodeId> = ids.to_vec();
+        for node in &body.nodes()[body.params()..] {
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|x| at[x.index()]).collect();
+            at.push(g.push(node.op.retype(from, to), &inputs));
+        }
+        body.results().iter().map(|&r| at[r]).collect()
+    });
+    frame.ok().map(|(body, _)| body)
 }
 
 impl Operation for Fused {

@@ -5,6 +5,7 @@
 use pleach_graph::{Body, NodeId};
 use pleach_tensor::{Tensor, Type};
 
+use crate::control::Families;
 use crate::{EvalError, Graph, Input, Op, Variable};
 
 /// Values of the sources of a graph.
@@ -57,6 +58,7 @@ pub fn interpret(
         }
     }
     let mut values: Vec<Option<Tensor>> = vec![None; end];
+    let mut loops = Families::default();
     for i in 0..end {
         if uses[i] == 0 {
             continue;
@@ -73,7 +75,10 @@ pub fn interpret(
                     .iter()
                     .map(|x| values[x.index()].as_ref().expect("operands come first"))
                     .collect();
-                checked(op, &x, &node.ty)?
+                match op {
+                    Op::Scan(scan) => loops.result(scan, &node, &x)?,
+                    op => checked(op, &x, &node.ty)?,
+                }
             }
         };
         values[i] = Some(value);
@@ -96,9 +101,13 @@ pub fn interpret(
 /// [`EvalError`] if an operator cannot be evaluated.
 pub fn body(body: &Body<Op>, args: &[&Tensor]) -> Result<Vec<Tensor>, EvalError> {
     let mut values: Vec<Tensor> = args.iter().map(|t| (*t).clone()).collect();
+    let mut loops = Families::default();
     for node in &body.nodes()[body.params()..] {
         let x: Vec<&Tensor> = node.inputs.iter().map(|id| &values[id.index()]).collect();
-        let value = checked(&node.op, &x, &node.ty)?;
+        let value = match &node.op {
+            Op::Scan(scan) => loops.result(scan, node, &x)?,
+            op => checked(op, &x, &node.ty)?,
+        };
         values.push(value);
     }
     Ok(body.results().iter().map(|&r| values[r].clone()).collect())

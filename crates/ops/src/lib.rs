@@ -23,6 +23,7 @@
 
 mod check_types;
 mod compose;
+pub mod control;
 mod cost;
 mod custom;
 pub mod elementwise;
@@ -54,6 +55,7 @@ pub use compose::normalization::Moments;
 pub use compose::pool::PoolOptions;
 pub use compose::resample::{Interpolation, Resize, ResizeTo};
 pub use compose::spatial::{Padding, PerAxis};
+pub use control::{Loop, Scan, Tree};
 pub use cost::{Axis, AxisRelations, Cost};
 pub use custom::{Custom, Registry};
 pub use ext::{GraphExt, RUNS, SEED};

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::operation::{self, Operation};
 use crate::primitive::{EvalError, vars};
-use crate::{AxisRelations, Cost, Custom, Dims, Fused, Graph, Sample, Session, Var};
+use crate::{AxisRelations, Cost, Custom, Dims, Fused, Graph, Sample, Scan, Session, Var};
 
 /// Makes `enum Op` and its dispatch from one list: `group::file::Struct(arity)`, with `(..)` for
 /// a variadic operator.
@@ -17,13 +17,14 @@ macro_rules! operators {
     ($($group:ident::$file:ident::$op:ident $arity:tt),* $(,)?) => {
         $(pub use crate::$group::$file::$op;)*
 
-        /// An operation of a graph: one of the library's operators, a fused region, or a
-        /// [`Custom`] one.
+        /// An operation of a graph: one of the library's operators, a fused region, a
+        /// result of a loop, or a [`Custom`] one.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "every variant is documented at its struct")]
         pub enum Op {
             $($op($op),)*
             Fused(Fused),
+            Scan(Scan),
             Custom(Custom),
         }
 
@@ -33,6 +34,7 @@ macro_rules! operators {
                 match self {
                     $(Op::$op(op) => op,)*
                     Op::Fused(op) => op,
+                    Op::Scan(op) => op,
                     Op::Custom(op) => op.operation(),
                 }
             }
@@ -58,6 +60,7 @@ macro_rules! operators {
                 match self {
                     $(Op::$op(op) => operators!(@retype $op $arity op from to),)*
                     Op::Fused(op) => Op::Fused(op.retype(from, to)),
+                    Op::Scan(op) => Op::Scan(op.retype(from, to)),
                     Op::Custom(op) => Op::Custom(op.retype(from, to)),
                 }
             }
@@ -192,6 +195,31 @@ impl Operator for Op {
         self.operation().vjp(&x, Var::new(g, y), Var::new(g, dy), need)
     }
 
+    fn family(&self) -> Option<Op> {
+        match self {
+            Op::Scan(scan) => Some(Op::Scan(scan.family())),
+            _ => None,
+        }
+    }
+
+    fn vjp_joint(
+        &self,
+        g: &Graph,
+        inputs: &[NodeId],
+        results: &[(NodeId, NodeId)],
+        need: &[bool],
+    ) -> SmallVec<[Flow; 2]> {
+        let result = |&(y, dy): &(NodeId, NodeId)| match g.op(y) {
+            Op::Scan(scan) => Some((scan.result(), dy)),
+            _ => None,
+        };
+        let seeds: Vec<(usize, NodeId)> = results.iter().filter_map(result).collect();
+        match self {
+            Op::Scan(scan) => scan.vjp_joint(g, inputs, &seeds, need),
+            _ => self.vjp(g, inputs, results[0].0, results[0].1, need),
+        }
+    }
+
     fn jvp(
         &self,
         g: &Graph,
@@ -227,6 +255,9 @@ impl Operator for Op {
         let _ = ty;
         if name == Fused::NAME {
             return Fused::parse(attributes, registry).map(Op::Fused);
+        }
+        if name == Scan::NAME {
+            return Scan::parse(attributes, registry).map(Op::Scan);
         }
         match Op::parse_builtin(name, attributes) {
             Some(parsed) => parsed.map_err(|why| format!("{name}: {why}")),

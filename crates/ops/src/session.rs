@@ -27,4 +27,8 @@ pub struct Session {
     pub(crate) bindings: HashMap<Variable, NodeId>,
     /// Keys given out, by module path.
     pub(crate) keys: HashMap<Option<Arc<str>>, u64>,
+    /// Index of the step of every loop that is being recorded, outermost first.
+    pub(crate) loops: Vec<NodeId>,
+    /// Has a loop that is being recorded asked for a key?
+    pub(crate) draws: bool,
 }
