@@ -2,8 +2,8 @@
 //! directions, nested, with captures and stacked carries.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use pleach_ops::prelude::*;
 use pleach_ops::Op;
+use pleach_ops::prelude::*;
 
 const STEPS: usize = 4;
 
@@ -79,9 +79,9 @@ fn everything(looping: Looping<'_>, reverse: bool, which: usize) -> Vec<Tensor> 
             (vec![next, s[0] * s[0]], s[0] + next.exp())
         })),
         // Swapped carries.
-        2 => Box::leak(Box::new(move |s: Vec<Var<'static>>, x| {
-            (vec![s[1], s[0]], s[0] * x + s[1])
-        })),
+        2 => {
+            Box::leak(Box::new(move |s: Vec<Var<'static>>, x| (vec![s[1], s[0]], s[0] * x + s[1])))
+        }
         // A loop in a loop.
         _ => Box::leak(Box::new(move |s: Vec<Var<'static>>, x| {
             let next = inner(s[0], x * w.sum(0));
@@ -172,9 +172,8 @@ fn carries_may_be_integers_and_steps_may_be_none() {
     let g = Graph::new();
     let x = g.input("x", F64, [0, 2]);
     let c = g.input("c", F64, [2]);
-    let (last, ys) = g.scan((c, g.constant(Tensor::scalar(3i64))), x, |(c, n), x| {
-        ((c * x, n + 1), n)
-    });
+    let (last, ys) =
+        g.scan((c, g.constant(Tensor::scalar(3i64))), x, |(c, n), x| ((c * x, n + 1), n));
     assert_eq!(last.0.id(), c.id());
     assert_eq!(last.1.eval(&[]).unwrap().to_i64s(), [3]);
     assert_eq!(ys.shape()[..], [0]);
@@ -279,7 +278,9 @@ fn a_scan_that_is_parsed_must_be_a_loop() {
     let text = g.to_string();
     let parse = |text: &str| Graph::parse(text, &Default::default()).map(|g: Graph| g.to_string());
     assert_eq!(parse(&text).unwrap(), text);
-    for (from, to) in [("result: 0", "result: 2"), ("carries: 1", "carries: 2"), ("exp", "sum([0])")] {
+    for (from, to) in
+        [("result: 0", "result: 2"), ("carries: 1", "carries: 2"), ("exp", "sum([0])")]
+    {
         assert!(text.contains(from), "{text}");
         assert!(parse(&text.replace(from, to)).is_err(), "{from} {to}");
     }

@@ -30,8 +30,7 @@ pub(super) fn jvp(
     let primal = |range: std::ops::Range<usize>| range.map(|i| (types[i].clone(), x[i]));
     let tangent = |i: &usize| (types[*i].clone(), dx[*i].unwrap_or_else(|| zeros(&types[*i])));
     let carried: Vec<Given> = primal(0..carries).chain(moving.iter().map(tangent)).collect();
-    let sliced_by: Vec<Given> =
-        primal(carries..sliced).chain(slices.iter().map(tangent)).collect();
+    let sliced_by: Vec<Given> = primal(carries..sliced).chain(slices.iter().map(tangent)).collect();
     let captured: Vec<Given> =
         primal(sliced..x.len()).chain(captures.iter().map(tangent)).collect();
 
@@ -59,9 +58,8 @@ pub(super) fn jvp(
         match g.jvp(&asked.collect::<Vec<_>>(), &seeds) {
             Ok(tangents) => {
                 let (dcs, dys) = tangents.split_at(moving.len());
-                let dc = |(&c, dc): (&usize, &Option<NodeId>)| {
-                    dc.unwrap_or_else(|| zeros(&types[c]))
-                };
+                let dc =
+                    |(&c, dc): (&usize, &Option<NodeId>)| dc.unwrap_or_else(|| zeros(&types[c]));
                 out.extend(moving.iter().zip(dcs).map(dc));
                 for (&j, dy) in floats.iter().zip(dys) {
                     if let Some(dy) = dy {

@@ -19,13 +19,7 @@ pub(crate) enum Steps {
 
 /// Records `step` as the body of a loop; the index of the step comes first among its arguments.
 #[track_caller]
-pub(crate) fn scan<'g, C, X, Y, F>(
-    g: &'g Graph,
-    steps: Steps,
-    init: &C,
-    xs: &X,
-    step: F,
-) -> (C, Y)
+pub(crate) fn scan<'g, C, X, Y, F>(g: &'g Graph, steps: Steps, init: &C, xs: &X, step: F) -> (C, Y)
 where
     C: Tree<'g>,
     X: Tree<'g>,
@@ -102,21 +96,23 @@ where
     if let Some(refused) = refused {
         return (init.rebuild(&mut || refused), y.rebuild(&mut || refused));
     }
-    let recorded = body.map_err(|e| TypeError::Attribute(e.to_string())).and_then(|(body, more)| {
-        let iota = match Type::new(I64, [length]) {
-            Ok(ty) => g.push(Op::Iota(Iota::new(&ty, 0)), &[]),
-            Err(error) => return Err(TypeError::TooLarge(error)),
-        };
-        let header = Header { length, carries: carries.len(), slices: 1 + slices.len(), reverse };
-        super::Loop::new(body.clone(), header)?;
-        let operands: Vec<_> = (carries.iter().map(|v| v.id()))
-            .chain([iota])
-            .chain(slices.iter().map(|v| v.id()))
-            .chain(more)
-            .collect();
-        let trimmed = Recorded::trimmed(g, header, &body, &operands);
-        trimmed.ok_or(TypeError::Attribute("the body of the loop was refused".into()))
-    });
+    let recorded =
+        body.map_err(|e| TypeError::Attribute(e.to_string())).and_then(|(body, more)| {
+            let iota = match Type::new(I64, [length]) {
+                Ok(ty) => g.push(Op::Iota(Iota::new(&ty, 0)), &[]),
+                Err(error) => return Err(TypeError::TooLarge(error)),
+            };
+            let header =
+                Header { length, carries: carries.len(), slices: 1 + slices.len(), reverse };
+            super::Loop::new(body.clone(), header)?;
+            let operands: Vec<_> = (carries.iter().map(|v| v.id()))
+                .chain([iota])
+                .chain(slices.iter().map(|v| v.id()))
+                .chain(more)
+                .collect();
+            let trimmed = Recorded::trimmed(g, header, &body, &operands);
+            trimmed.ok_or(TypeError::Attribute("the body of the loop was refused".into()))
+        });
     match recorded {
         Ok(of) => {
             let mut result = 0..of.of.results();

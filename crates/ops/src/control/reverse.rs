@@ -150,8 +150,7 @@ fn reach(of: &Loop, g: &Graph, seeds: &Seeds) -> Option<(Vec<usize>, Vec<bool>)>
         });
         trial.ok()?;
         g.check().ok()?;
-        let more: Vec<usize> =
-            (0..carries).filter(|c| reached[*c] || moving.contains(c)).collect();
+        let more: Vec<usize> = (0..carries).filter(|c| reached[*c] || moving.contains(c)).collect();
         if more == moving {
             return Some((moving, reached));
         }
