@@ -1,6 +1,6 @@
 //! Memory: which storage lives when, who takes over whose memory, where everything lies.
 
-use pleach_kernels::{BufferId, Kernel, Slice};
+use pleach_kernels::{Action, BufferId, Kernel, Slice};
 
 use crate::assign::Output;
 use crate::lower::{Lowered, Storage};
@@ -32,15 +32,18 @@ struct Block {
 impl Arena {
     pub(crate) fn new(lowered: &Lowered, outputs: &[Output]) -> Arena {
         let n = lowered.storages.len();
-        let end = lowered.instrs.len();
+        let mut leaves = Vec::new();
+        let end = timeline(lowered.instrs.iter().map(|i| &i.kernel), 0, &[], &mut leaves);
         let mut first = vec![usize::MAX; n];
         let mut last = vec![0usize; n];
-        for (at, instr) in lowered.instrs.iter().enumerate() {
-            let slices = instr.kernel.inputs().into_iter().chain(instr.kernel.outputs());
-            for slice in slices {
+        for leaf in &leaves {
+            for slice in leaf.reads.iter().chain(&leaf.writes) {
                 let s = slice.buffer.0 as usize;
-                first[s] = first[s].min(at);
-                last[s] = last[s].max(at);
+                // What was made outside of a loop lives as long as the whole loop does.
+                let around = leaf.loops.get(lowered.depths[s]);
+                let (from, to) = around.copied().unwrap_or((leaf.at, leaf.at));
+                first[s] = first[s].min(from);
+                last[s] = last[s].max(to);
             }
         }
         for output in outputs {
@@ -55,8 +58,9 @@ impl Arena {
         // the first storage of the chain, whose block is extended.
         let mut owner: Vec<usize> = (0..n).collect();
         let mut in_place = 0;
-        for (at, instr) in lowered.instrs.iter().enumerate() {
-            let Kernel::Loop { inputs, outputs: written, .. } = &instr.kernel else { continue };
+        for leaf in &leaves {
+            let at = leaf.at;
+            let Some(Kernel::Loop { inputs, outputs: written, .. }) = leaf.kernel else { continue };
             for y in written {
                 let s = y.buffer.0 as usize;
                 if bytes(s).is_none() || first[s] != at || owner[s] != s {
@@ -103,6 +107,49 @@ impl Arena {
         slice.buffer = buffers[storage];
         slice.offset += self.offsets[storage] / slice.dtype.size();
     }
+}
+
+/// An instruction that is no loop, or a copy of a loop, in the order of time.
+struct Leaf<'a> {
+    at: usize,
+    kernel: Option<&'a Kernel>,
+    reads: Vec<&'a Slice>,
+    writes: Vec<&'a Slice>,
+    /// When the loops around it begin and end, the outermost first.
+    loops: Vec<(usize, usize)>,
+}
+
+/// Appends the leaves of `kernels`, the first of which is at time `now`; answers the time after the
+/// last. A loop has a moment of its own before its first leaf and after its last one.
+fn timeline<'a>(
+    kernels: impl Iterator<Item = &'a Kernel>,
+    mut now: usize,
+    loops: &[(usize, usize)],
+    leaves: &mut Vec<Leaf<'a>>,
+) -> usize {
+    for kernel in kernels {
+        let Kernel::Repeat { actions, .. } = kernel else {
+            let (reads, writes) = (kernel.inputs(), kernel.outputs());
+            leaves.push(Leaf { at: now, kernel: Some(kernel), reads, writes, loops: loops.into() });
+            now += 1;
+            continue;
+        };
+        let (start, begin) = (leaves.len(), now);
+        now += 1;
+        for action in actions {
+            let inside = [loops, &[(begin, usize::MAX)]].concat();
+            if let Action::Run(kernel) = action {
+                now = timeline(std::iter::once(kernel), now, &inside, leaves);
+            } else {
+                let (reads, writes) = (action.inputs(), action.outputs());
+                leaves.push(Leaf { at: now, kernel: None, reads, writes, loops: inside });
+                now += 1;
+            }
+        }
+        leaves[start..].iter_mut().for_each(|leaf| leaf.loops[loops.len()].1 = now);
+        now += 1;
+    }
+    now
 }
 
 /// Do both slices touch the same bytes, element by element?

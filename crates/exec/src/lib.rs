@@ -17,6 +17,7 @@ mod assign;
 mod error;
 mod interpreted;
 mod lower;
+mod lower_scan;
 mod outputs;
 mod plan;
 mod report;

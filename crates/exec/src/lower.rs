@@ -44,14 +44,20 @@ pub(crate) struct Lowered {
     /// Where the value of every lowered node is.
     pub(crate) values: HashMap<NodeId, Slice>,
     /// Splats: they take no memory until something but a loop reads them.
-    splats: HashMap<NodeId, (Scalar, Axes)>,
+    pub(crate) splats: HashMap<NodeId, (Scalar, Axes)>,
     splat_storage: HashMap<Scalar, BufferId>,
     /// Nodes that became views.
     pub(crate) views: usize,
     /// Variables that the instruction which computes the new value writes at once.
     pub(crate) updated_in_place: usize,
     /// Nodes that only the interpreter can run.
-    pub(crate) interpreted: Vec<NodeId>,
+    pub(crate) interpreted: Vec<(NodeId, String)>,
+    /// How deep in loops every storage was made: a storage of depth 0 is none of a loop's.
+    pub(crate) depths: Vec<usize>,
+    /// How deep in loops what is lowered now lies.
+    pub(crate) depth: usize,
+    /// The loop of the graph itself that is being lowered.
+    pub(crate) site: Option<NodeId>,
 }
 
 /// The interpreter behind an instruction.
@@ -77,16 +83,31 @@ impl Lowered {
     /// Lowers every live node of `g`, in index order.
     pub(crate) fn new(g: &Graph) -> Lowered {
         let mut lowered = Lowered::default();
-        let live = g.live();
-        for id in g.ids().filter(|id| live[id.index()]) {
-            let node = g.node(id);
-            lowered.node(g, id, &node);
-        }
+        let nodes: Vec<Arc<Node<Op>>> = g.ids().map(|id| g.node(id)).collect();
+        lowered.scope(&nodes.iter().map(|node| &**node).collect::<Vec<_>>(), &g.live());
         lowered
+    }
+
+    /// Lowers the live nodes of a graph or body, in index order; those that have a value already,
+    /// such as the parameters of a body, are passed over.
+    pub(crate) fn scope(&mut self, nodes: &[&Node<Op>], live: &[bool]) {
+        for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            let id = NodeId::new(i);
+            if self.values.contains_key(&id) || self.splats.contains_key(&id) {
+                continue;
+            }
+            if let Op::Scan(scan) = &node.op {
+                self.scan(scan, id, nodes, live);
+                continue;
+            }
+            let types: Vec<&Type> = node.inputs.iter().map(|x| &nodes[x.index()].ty).collect();
+            self.node(id, node, &types);
+        }
     }
 
     pub(crate) fn storage(&mut self, storage: Storage) -> BufferId {
         self.storages.push(storage);
+        self.depths.push(self.depth);
         BufferId(self.storages.len() as u32 - 1)
     }
 
@@ -97,6 +118,7 @@ impl Lowered {
     }
 
     pub(crate) fn emit(&mut self, node: NodeId, kernel: Kernel) {
+        let node = self.site.unwrap_or(node);
         self.instrs.push(Instr { kernel, node });
     }
 
@@ -131,11 +153,9 @@ impl Lowered {
         slice
     }
 
-    fn node(&mut self, g: &Graph, id: NodeId, node: &Node<Op>) {
-        let nodes: Vec<Arc<Node<Op>>> = node.inputs.iter().map(|&x| g.node(x)).collect();
-        let types: Vec<&Type> = nodes.iter().map(|n| &n.ty).collect();
+    fn node(&mut self, id: NodeId, node: &Node<Op>, types: &[&Type]) {
         let ty = &node.ty;
-        let slice = match (&node.op, node.op.lower(&types, ty)) {
+        let slice = match (&node.op, node.op.lower(types, ty)) {
             (_, Lowering::Source) => self.source(&node.op, ty),
             (_, Lowering::Fill { value }) => {
                 let scalar = Scalar::fill(ty.dtype(), value);
@@ -143,7 +163,7 @@ impl Lowered {
                 return;
             }
             (_, Lowering::View(view)) => self.view(id, node.inputs[0], &view, ty),
-            (_, Lowering::Scalar(op)) => self.elementwise(id, op, node, &types),
+            (_, Lowering::Scalar(op)) => self.elementwise(id, op, node, types),
             (Op::Fused(fused), _) => match region(fused.body()) {
                 Some(program) => {
                     let inputs = node.inputs.iter().map(|&x| self.value(x)).collect();
@@ -153,7 +173,7 @@ impl Lowered {
                 }
                 None => self.interpret(id, node),
             },
-            (_, Lowering::Concat { axis }) => self.concat(id, axis, node, &types),
+            (_, Lowering::Concat { axis }) => self.concat(id, axis, node, types),
             (_, Lowering::Pad { before }) => self.pad(id, &before, node, types[0]),
             (_, Lowering::Interpret) => self.interpret(id, node),
             (_, lowering) => self.kernel(id, lowering, node),
@@ -253,7 +273,8 @@ impl Lowered {
         let output = self.fresh(&node.ty);
         let call = Arc::new(Interpret { op: node.op.clone(), ty: node.ty.clone() });
         self.emit(id, Kernel::Call { call, inputs, output: output.clone() });
-        self.interpreted.push(id);
+        let at = self.site.unwrap_or(id);
+        self.interpreted.push((at, format!("{} : {}", node.op.name(), node.ty)));
         output
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pleach_graph::NodeId;
-use pleach_kernels::{AlignedBuf, Bound, BufferId, BufferSpec, Pool, Program, RunError, run};
+use pleach_kernels::{
+    Action, AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, RunError, Slice, run,
+};
 use pleach_ops::{EvalError, Graph, GraphExt, Input, Op, Params, Var, Variable};
 use pleach_tensor::{Tensor, Type, for_dtype};
 
@@ -66,14 +68,14 @@ impl Plan {
         let mut lowered = Lowered::new(g);
         known(g, &lowered, inputs)?;
         let mut outputs = lowered.finish(g);
-        let name = |id: NodeId| {
-            let place = g.origin(id).first().map(|s| format!(" (built at {s})"));
-            format!("{} : {}{}", g.op(id).name(), g.ty(id), place.unwrap_or_default())
+        let place = |id: NodeId| {
+            g.origin(id).first().map(|s| format!(" (built at {s})")).unwrap_or_default()
         };
-        if !options.fallback && !lowered.interpreted.is_empty() {
-            return Err(ExecError::NoKernel(
-                lowered.interpreted.iter().map(|&id| name(id)).collect(),
-            ));
+        let name = |id: NodeId| format!("{} : {}{}", g.op(id).name(), g.ty(id), place(id));
+        let interpreted: Vec<String> =
+            lowered.interpreted.iter().map(|(id, op)| format!("{op}{}", place(*id))).collect();
+        if !options.fallback && !interpreted.is_empty() {
+            return Err(ExecError::NoKernel(interpreted));
         }
         let arena = Arena::new(&lowered, &outputs);
 
@@ -94,7 +96,7 @@ impl Plan {
             })
             .collect();
         for instr in &mut lowered.instrs {
-            map_slices(&mut instr.kernel, |s| arena.move_slice(s, &buffers));
+            map_slices(&mut instr.kernel, &|s: &mut Slice| arena.move_slice(s, &buffers));
         }
         for output in &mut outputs {
             arena.move_slice(&mut output.slice, &buffers);
@@ -113,12 +115,14 @@ impl Plan {
         specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
 
         let mut kernels: BTreeMap<&'static str, usize> = BTreeMap::new();
-        lowered.instrs.iter().for_each(|i| *kernels.entry(i.kernel.name()).or_default() += 1);
+        each_kernel(lowered.instrs.iter().map(|i| &i.kernel), &mut |kernel| {
+            *kernels.entry(kernel.name()).or_default() += 1;
+        });
         let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
         let report = PlanReport {
             kernels,
             views: lowered.views,
-            interpreted: lowered.interpreted.iter().map(|&id| name(id)).collect(),
+            interpreted,
             arena_bytes: arena.bytes,
             lower_bound: arena.lower_bound,
             in_place: arena.in_place,
@@ -252,6 +256,21 @@ impl Plan {
         }
         self.state = state.id;
         Ok(())
+    }
+}
+
+/// Calls `f` for every instruction, those of loops included.
+fn each_kernel<'a>(kernels: impl Iterator<Item = &'a Kernel>, f: &mut dyn FnMut(&'a Kernel)) {
+    for kernel in kernels {
+        f(kernel);
+        if let Kernel::Repeat { actions, .. } = kernel {
+            let inner = actions.iter().filter_map(|action| match action {
+                Action::Run(kernel) => Some(kernel),
+                _ => None,
+            });
+            let inner: Vec<&Kernel> = inner.collect();
+            each_kernel(inner.into_iter(), f);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice, Window, Windows,
+    Action, Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice, Window, Windows,
 };
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
@@ -168,6 +168,15 @@ pub enum Kernel {
         /// Result, i64 scalar.
         output: Slice,
     },
+    /// A loop.
+    Repeat {
+        /// Number of steps.
+        length: usize,
+        /// From the last slice to the first?
+        reverse: bool,
+        /// What every step does.
+        actions: Vec<Action>,
+    },
     /// A function outside of this crate. Allocates.
     Call {
         /// The function.
@@ -199,6 +208,7 @@ impl Kernel {
             Kernel::Iota { .. } => "iota",
             Kernel::Random { .. } => "random",
             Kernel::FoldIn { .. } => "fold_in",
+            Kernel::Repeat { .. } => "repeat",
             Kernel::Call { .. } => "call",
         }
     }
@@ -223,6 +233,7 @@ impl Kernel {
                 vec![dy, indices]
             }
             Kernel::Iota { .. } => vec![],
+            Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::inputs).collect(),
             Kernel::Random { key, .. } => vec![key],
             Kernel::FoldIn { key, n, .. } => vec![key, n],
         }
@@ -233,6 +244,7 @@ impl Kernel {
         match self {
             Kernel::Loop { outputs, .. } => outputs.iter().collect(),
             Kernel::Gemm { c, .. } => vec![c],
+            Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::outputs).collect(),
             Kernel::Reduce { output, .. }
             | Kernel::ArgMax { output, .. }
             | Kernel::ArgMin { output, .. }

@@ -13,6 +13,7 @@ use crate::gemm::GemmPlan;
 use crate::loop_plan::LoopPlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
+use crate::repeat::RepeatPlan;
 use crate::sort::ArgSortPlan;
 use crate::take::{TakeAddPlan, TakePlan};
 use crate::windows_add::WindowsAddPlan;
@@ -84,7 +85,10 @@ impl Program {
     }
 }
 
-fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault> {
+pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault> {
+    if let Kernel::Repeat { length, reverse, actions } = kernel {
+        return Ok(Box::new(RepeatPlan::new(*length, *reverse, actions, checker)?));
+    }
     let in_place = matches!(kernel, Kernel::Loop { .. });
     checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;
     Ok(match kernel {
@@ -128,6 +132,7 @@ fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault
         Kernel::Iota { axis, output } => Box::new(IotaPlan::new(*axis, output)?),
         Kernel::Random { op, key, output } => Box::new(RandomPlan::new(*op, key, output)?),
         Kernel::FoldIn { key, n, output } => Box::new(FoldInPlan::new(key, n, output)?),
+        Kernel::Repeat { .. } => unreachable!("a loop checks its instructions itself"),
         Kernel::Call { call, inputs, output } => Box::new(CallPlan::new(call, inputs, output)),
     })
 }
