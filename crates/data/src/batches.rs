@@ -1,10 +1,30 @@
 //! Batches of rows.
 
+use std::fmt;
 use std::iter::FusedIterator;
+use std::ops::Range;
 
 use pleach_tensor::{Key, Tensor};
 
 use crate::{DataError, Dataset};
+
+/// What batches are made of.
+pub(crate) trait Rows: fmt::Debug {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// These rows, in this order; each is below [`Rows::rows`].
+    fn gather(&self, rows: &[usize]) -> Result<Vec<Tensor>, DataError>;
+}
+
+impl Rows for Dataset {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn gather(&self, rows: &[usize]) -> Result<Vec<Tensor>, DataError> {
+        self.take(rows)
+    }
+}
 
 /// The order in which rows come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,24 +60,15 @@ impl Dataset {
     /// # Errors
     /// [`DataError::BatchSize`] if `size` is 0.
     pub fn batches(&self, size: usize, order: Order) -> Result<Batches<'_>, DataError> {
-        if size == 0 {
-            return Err(DataError::BatchSize);
-        }
-        let order = match order {
-            Order::Sequential => None,
-            Order::Shuffled { seed, epoch } => {
-                let key = Key(seed).fold_str("pleach.data.batches").fold(epoch);
-                Some(key.permutation(self.len()))
-            }
-        };
-        Ok(Batches { data: self, order, size, next: 0, count: self.len().div_ceil(size) })
+        Batches::new(self, size, order)
     }
 }
 
-/// The batches of one pass over the data, from [`Dataset::batches`].
+/// The batches of one pass over the data, from [`Dataset::batches`] or
+/// [`Windows::batches`](crate::Windows::batches).
 #[derive(Clone, Debug)]
 pub struct Batches<'d> {
-    data: &'d Dataset,
+    data: &'d dyn Rows,
     /// The permutation; `None` is the order of the data.
     order: Option<Vec<usize>>,
     size: usize,
@@ -65,12 +76,37 @@ pub struct Batches<'d> {
     count: usize,
 }
 
-impl Batches<'_> {
+impl<'d> Batches<'d> {
+    pub(crate) fn new(
+        data: &'d dyn Rows,
+        size: usize,
+        order: Order,
+    ) -> Result<Batches<'d>, DataError> {
+        if size == 0 {
+            return Err(DataError::BatchSize);
+        }
+        let order = match order {
+            Order::Sequential => None,
+            Order::Shuffled { seed, epoch } => {
+                let key = Key(seed).fold_str("pleach.data.batches").fold(epoch);
+                Some(key.permutation(data.rows()))
+            }
+        };
+        Ok(Batches { data, order, size, next: 0, count: data.rows().div_ceil(size) })
+    }
+
+    fn batch(&self, range: Range<usize>) -> Result<Vec<Tensor>, DataError> {
+        match &self.order {
+            Some(order) => self.data.gather(&order[range]),
+            None => self.data.gather(&range.collect::<Vec<_>>()),
+        }
+    }
+
     /// Leaves out a last batch of fewer than `size` rows: all shapes are equal. If the data has
     /// fewer than `size` rows, no batch is left.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
-        self.count = self.data.len() / self.size;
+        self.count = self.data.rows() / self.size;
         self
     }
 
@@ -95,13 +131,9 @@ impl Iterator for Batches<'_> {
             return None;
         }
         let start = self.next * self.size;
-        let end = start.saturating_add(self.size).min(self.data.len());
+        let end = start.saturating_add(self.size).min(self.data.rows());
         self.next += 1;
-        let batch = match &self.order {
-            Some(order) => self.data.gather(end - start, order[start..end].iter().copied()),
-            None => self.data.gather(end - start, start..end),
-        };
-        Some(batch.expect("a part of the data is no larger than the data"))
+        Some(self.batch(start..end).expect("a part of the data is no larger than the data"))
     }
 
     fn nth(&mut self, n: usize) -> Option<Vec<Tensor>> {

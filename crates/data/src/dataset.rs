@@ -108,7 +108,7 @@ impl Dataset {
         if let Some(&row) = rows.iter().find(|&&row| row >= len) {
             return Err(DataError::RowIndex { row, len });
         }
-        let tensors = self.gather(rows.len(), rows.iter().copied())?;
+        let tensors = self.take(rows)?;
         Ok(Dataset { names: self.names.clone(), tensors, len: rows.len() })
     }
 
@@ -119,31 +119,23 @@ impl Dataset {
         })
     }
 
-    /// `rows` must yield `count` rows below `len`.
-    pub(crate) fn gather(
-        &self,
-        count: usize,
-        rows: impl Iterator<Item = usize> + Clone,
-    ) -> Result<Vec<Tensor>, DataError> {
-        let take = |tensor: &Tensor| for_dtype!(tensor.dtype(), T => take_rows::<T>(tensor, count, rows.clone()));
+    /// `rows` must be below `len`.
+    pub(crate) fn take(&self, rows: &[usize]) -> Result<Vec<Tensor>, DataError> {
+        let take = |tensor: &Tensor| for_dtype!(tensor.dtype(), T => take_rows::<T>(tensor, rows));
         self.tensors.iter().map(take).collect()
     }
 }
 
-fn take_rows<T: Element>(
-    tensor: &Tensor,
-    count: usize,
-    rows: impl Iterator<Item = usize>,
-) -> Result<Tensor, DataError> {
+fn take_rows<T: Element>(tensor: &Tensor, rows: &[usize]) -> Result<Tensor, DataError> {
     let source = tensor.as_slice::<T>()?;
     let row: Shape = tensor.shape()[1..].into();
-    let shape: Shape = std::iter::once(count).chain(row.iter().copied()).collect();
+    let shape: Shape = std::iter::once(rows.len()).chain(row.iter().copied()).collect();
     let width: usize = row.iter().product();
     let total = pleach_tensor::Type::new(T::DTYPE, &shape)
         .map_err(pleach_tensor::TensorError::from)?
         .numel();
     let mut data = Vec::with_capacity(total);
-    for i in rows {
+    for &i in rows {
         data.extend_from_slice(&source[i * width..][..width]);
     }
     Ok(Tensor::new(shape, data)?)

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use pleach_tensor::{DType, Shape, TensorError};
+use pleach_tensor::{DType, Shape, TensorError, Type};
 use thiserror::Error;
 
 /// Why data could not be read, put together or divided.
@@ -178,6 +178,107 @@ pub enum DataError {
         /// Shape of the tensor given.
         got: Shape,
     },
+    /// The file does not begin as an IDX file does.
+    #[error(
+        "{path}: expected an IDX file, which begins 00 00, element type, number of axes; found {found:02x?}"
+    )]
+    IdxMagic {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes, up to 4.
+        found: Vec<u8>,
+    },
+    /// The file says a size that no memory holds.
+    #[error("{path}: the header says {}, more than memory can hold", product(.shape))]
+    IdxSize {
+        /// The file.
+        path: PathBuf,
+        /// Lengths of the axes.
+        shape: Vec<u32>,
+    },
+    /// The file is shorter or longer than its header says.
+    #[error("{path}: expected {expected} bytes of {part}, found {}{found}", more(.found, .expected))]
+    IdxLength {
+        /// The file.
+        path: PathBuf,
+        /// `header` or `elements`.
+        part: &'static str,
+        /// Bytes that the header asks for.
+        expected: usize,
+        /// Bytes there are; if they are more than expected, at least so many.
+        found: usize,
+    },
+    /// The compressed data are damaged or cut off.
+    #[error("{path}: damaged gzip data: {source}")]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// The file holds other elements or axes than images or labels do.
+    #[error("{path}: expected {expected}, found {found}")]
+    IdxType {
+        /// The file.
+        path: PathBuf,
+        /// `images u8[n, h, w]` or `labels u8[n]`.
+        expected: &'static str,
+        /// What is there.
+        found: Type,
+    },
+    /// As many labels as images are needed.
+    #[error("{images}: {found_images} images, but {labels}: {found_labels} labels")]
+    IdxCounts {
+        /// The file of images.
+        images: PathBuf,
+        /// Its images.
+        found_images: usize,
+        /// The file of labels.
+        labels: PathBuf,
+        /// Its labels.
+        found_labels: usize,
+    },
+    /// None of the names of a file is there.
+    #[error("{folder}: expected a file {}, found none", .names.join(" or "))]
+    NoFile {
+        /// The folder.
+        folder: PathBuf,
+        /// The names looked for.
+        names: Vec<String>,
+    },
+    /// The text has a symbol that the vocabulary lacks.
+    #[error("text: symbol {symbol:?} at {position} is not in the vocabulary of {size}")]
+    Symbol {
+        /// The symbol; of bytes, the character of that code.
+        symbol: char,
+        /// Its place, in symbols from 0.
+        position: usize,
+        /// Number of symbols of the vocabulary.
+        size: usize,
+    },
+    /// A number that stands for no symbol.
+    #[error("text: {code} at {position} stands for no symbol, the vocabulary has {size}")]
+    Code {
+        /// The number.
+        code: i64,
+        /// Its place.
+        position: usize,
+        /// Number of symbols of the vocabulary.
+        size: usize,
+    },
+    /// A length, stride or number of streams of 0.
+    #[error("text: expected {0} of at least 1, got 0")]
+    Zero(&'static str),
+    /// More symbols are needed than there are.
+    #[error("text: {action} needs at least {needed} symbols, there are {len}")]
+    TooShort {
+        /// What was asked for.
+        action: &'static str,
+        /// Symbols needed.
+        needed: usize,
+        /// Symbols there are.
+        len: usize,
+    },
     /// A tensor could not be made.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -185,4 +286,12 @@ pub enum DataError {
 
 fn named(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!(" {name:?}") }
+}
+
+fn product(shape: &[u32]) -> String {
+    shape.iter().map(u32::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+fn more(found: &usize, expected: &usize) -> &'static str {
+    if found > expected { "at least " } else { "" }
 }

@@ -1,4 +1,4 @@
-//! Data for training: numeric tables, named tensors, splits, shuffled batches, normalisation.
+//! Data for training: tables, images, text; named tensors, splits, shuffled batches, normalisation.
 //!
 //! Stands on `pleach-tensor` alone; what it hands out are plain tensors. Everything random is a
 //! pure function of a seed (and an epoch): a run that resumes sees the batches it would have seen.
@@ -6,6 +6,9 @@
 //! | I want to… | item |
 //! |---|---|
 //! | read a csv file | [`Csv::read`], [`CsvOptions`] |
+//! | read MNIST and its like | [`idx::mnist`], [`idx::read`] |
+//! | turn text into numbers and back | [`Vocabulary`], [`read_texts`] |
+//! | predict the next symbol of a text | [`Tokens::windows`], [`Tokens::streams`] |
 //! | keep inputs and labels together | [`Dataset`] |
 //! | hold rows back | [`Dataset::split_by`], [`Dataset::split_random`], [`Dataset::k_folds`] |
 //! | keep the classes balanced in that | [`Dataset::split_stratified`], [`Dataset::k_folds_stratified`] |
@@ -35,9 +38,12 @@ mod batches;
 mod cell;
 mod dataset;
 mod error;
+pub mod idx;
 mod normalize;
 mod split;
 mod table;
+mod text;
+mod tokens;
 
 pub use batches::{Batches, Order};
 pub use cell::Cell;
@@ -46,3 +52,5 @@ pub use error::DataError;
 pub use normalize::{Standardize, scale};
 pub use split::Folds;
 pub use table::{Csv, CsvOptions};
+pub use text::{Vocabulary, read_texts};
+pub use tokens::{Streams, Tokens, Windows};
