@@ -10,6 +10,7 @@
 //! | noise against overfitting | [`Dropout`] |
 //! | layers in a row | [`Sequential`] |
 //! | initial values | [`init`] |
+//! | a whole model | [`zoo`] |
 //!
 //! A layer's parameters are named in the scope it is given, and begin at a pure function of the
 //! model's seed and their name. A layer holds no values and no graph: one layer may be called in
@@ -36,6 +37,7 @@ mod linear;
 mod norm;
 mod pool;
 mod sequential;
+pub mod zoo;
 
 pub use conv::{Conv, ConvTranspose};
 pub use dropout::Dropout;

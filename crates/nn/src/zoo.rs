@@ -1,0 +1,24 @@
+//! Whole models, small enough to read, one a file: to begin from, to test with, to measure with.
+//!
+//! | model | item | parameters |
+//! |---|---|---|
+//! | layers with ReLU between them | [`Mlp`] | `Σ (in + 1) · out` |
+//! | solution of a differential equation | [`Pinn`] | `Σ (in + 1) · out` |
+//! | differential equation with a learned right side | [`Ode`] | of the cell, for any number of steps |
+//! | are two things alike? | [`Siamese`] | those of one encoder |
+//! | codes, decoded by the weights that made them | [`Autoencoder`] | `inputs · code + inputs + code` |
+//!
+//! Each is a plain struct of layers with a `new(&Params, …)` that says its sizes and a `call` that
+//! says its computation. Losses and optimizers are chosen by who trains it.
+
+mod autoencoder;
+mod mlp;
+mod ode;
+mod pinn;
+mod siamese;
+
+pub use autoencoder::Autoencoder;
+pub use mlp::Mlp;
+pub use ode::Ode;
+pub use pinn::Pinn;
+pub use siamese::Siamese;

@@ -1,0 +1,186 @@
+//! The whole zoo: parameters are as many as documented, one step of training lowers the loss in
+//! every engine alike, and the gradients are right.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use pleach::check::GradCheck;
+use pleach::nn::zoo::{Autoencoder, Mlp, Ode, Pinn, Siamese};
+use pleach::prelude::*;
+
+/// Records the loss of a model.
+type Record = Box<dyn for<'g> Fn(&'g Graph) -> Var<'g>>;
+
+/// A model at a size at which it is tested.
+struct Case {
+    name: &'static str,
+    params: Params,
+    /// The number that its documentation says.
+    count: usize,
+    feeds: Vec<Tensor>,
+    /// Seconds matter: models with kinks or many operators are not checked to the second order.
+    check: Option<GradCheck>,
+    loss: Record,
+}
+
+fn floats(shape: &[usize], low: f64, high: f64) -> Tensor {
+    let key = Key(7).fold(shape.iter().fold(1, |h, &n| h * 31 + n as u64));
+    Tensor::uniform(&Type::new(F32, shape).unwrap(), key, low, high)
+}
+
+fn classes(n: usize, of: i64) -> Tensor {
+    Tensor::new([n], (0..n as i64).map(|i| i * 7 % of).collect::<Vec<_>>()).unwrap()
+}
+
+fn both_orders() -> Option<GradCheck> {
+    Some(GradCheck::default())
+}
+
+fn first_order() -> Option<GradCheck> {
+    Some(GradCheck { second_order: false, ..GradCheck::default() })
+}
+
+fn zoo() -> Vec<Case> {
+    vec![mlp(), pinn(), ode(), siamese(), autoencoder()]
+}
+
+fn mlp() -> Case {
+    let params = Params::seeded(1);
+    let net = Mlp::new(&params, &[64, 128, 10]);
+    Case {
+        name: "mlp",
+        params,
+        count: 9610,
+        feeds: vec![floats(&[8, 64], 0.0, 1.0), classes(8, 10)],
+        check: first_order(),
+        loss: Box::new(move |g| {
+            let (x, y) = (g.input("x", F32, [8, 64]), g.input("y", I64, [8]));
+            net.call(x).cross_entropy(y)
+        }),
+    }
+}
+
+fn pinn() -> Case {
+    let params = Params::seeded(1);
+    let net = Pinn::new(&params, &[1, 24, 24, 1]);
+    Case {
+        name: "pinn",
+        params,
+        count: 673,
+        feeds: vec![floats(&[6, 1], 0.0, 1.0)],
+        check: first_order(),
+        loss: Box::new(move |g| {
+            let x = g.input("x", F32, [6, 1]);
+            let u = net.call(x);
+            let du = g.grad(u, &[x])[0];
+            (g.grad(du, &[x])[0] + u + 1.0).square().mean()
+        }),
+    }
+}
+
+fn ode() -> Case {
+    let params = Params::seeded(1);
+    let net = Ode::new(&params, 3, 8, 4);
+    Case {
+        name: "ode",
+        params,
+        count: 2 * 3 * 8 + 8 + 3,
+        feeds: vec![floats(&[5, 3], -1.0, 1.0)],
+        check: both_orders(),
+        loss: Box::new(move |g| {
+            let x = g.input("x", F32, [5, 3]);
+            net.call(x).mse(x * 0.5)
+        }),
+    }
+}
+
+fn siamese() -> Case {
+    let params = Params::seeded(1);
+    let net = Siamese::new(&params, &[4, 8, 3]);
+    let same = Tensor::new([6], vec![true, false, true, false, false, true]).unwrap();
+    Case {
+        name: "siamese",
+        params,
+        count: 5 * 8 + 9 * 3,
+        feeds: vec![floats(&[6, 4], -1.0, 1.0), floats(&[6, 4], -2.0, 2.0), same],
+        check: first_order(),
+        loss: Box::new(move |g| {
+            let (a, b) = (g.input("a", F32, [6, 4]), g.input("b", F32, [6, 4]));
+            net.loss(a, b, g.input("same", BOOL, [6]))
+        }),
+    }
+}
+
+fn autoencoder() -> Case {
+    let params = Params::seeded(1);
+    let net = Autoencoder::new(&params, 6, 4);
+    Case {
+        name: "autoencoder",
+        params,
+        count: 6 * 4 + 4 + 6,
+        feeds: vec![floats(&[5, 6], 0.0, 1.0)],
+        check: both_orders(),
+        loss: Box::new(move |g| {
+            let x = g.input("x", F32, [5, 6]);
+            net.call(x).mse(x)
+        }),
+    }
+}
+
+#[test]
+fn parameters_are_as_many_as_documented() {
+    for case in zoo() {
+        assert_eq!(case.params.count(), case.count, "{}", case.name);
+        assert!(case.params.errors().is_empty(), "{}", case.name);
+    }
+}
+
+#[test]
+fn a_step_of_training_lowers_the_loss_in_every_engine_alike() {
+    for case in zoo() {
+        let losses = |compile: Compile| -> Vec<f64> {
+            let g = Graph::train();
+            let recording = g.minimize((case.loss)(&g), Sgd::new(0.02));
+            let mut step = recording.compile(compile).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let mut state = State::new(&case.params);
+            (0..2).map(|_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap()).collect()
+        };
+        let reference = losses(Compile::none());
+        assert!(reference[1] < reference[0], "{}: {reference:?}", case.name);
+        for compile in [Compile::unoptimized(), Compile::exact(), Compile::default()] {
+            let got = losses(compile.no_fallback());
+            for (got, want) in got.iter().zip(&reference) {
+                assert!((got - want).abs() <= 1e-4 * want.abs(), "{}: {got} {want}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_are_right() {
+    for case in zoo() {
+        let Some(check) = &case.check else { continue };
+        let report = check.model(&case.feeds, |g| (case.loss)(g));
+        let report = report.unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        assert!(report.compared > 0, "{}", case.name);
+    }
+}
+
+#[test]
+fn shared_parameters_do_not_grow_with_their_uses() {
+    let count = |steps| {
+        let params = Params::seeded(1);
+        let net = Ode::new(&params, 3, 8, steps);
+        let g = Graph::train();
+        net.call(g.input("x", F32, [1, 3]));
+        (params.count(), g.variables().len())
+    };
+    assert_eq!(count(1), count(20));
+    let params = Params::seeded(1);
+    let net = Siamese::new(&params, &[4, 8, 3]);
+    let g = Graph::eval();
+    let (a, b) = (g.input("a", F32, [2, 4]), g.input("b", F32, [2, 4]));
+    let (a, b, same) = (net.call(a, b), net.call(b, a), net.call(a, a));
+    let feeds = [floats(&[2, 4], -1.0, 1.0), floats(&[2, 4], -2.0, 0.0)];
+    let [a, b, same] = [a, b, same].map(|v| v.eval(&feeds.each_ref()).unwrap());
+    assert_eq!(a, b);
+    assert_eq!(same.to_f64s(), [0.0, 0.0]);
+}
