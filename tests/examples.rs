@@ -11,6 +11,71 @@ fn example(name: &str) -> PathBuf {
     folder.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
 }
 
+/// What an example printed, once it has ended well.
+fn run(name: &str, args: &[&str]) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let run = Command::new(example(name)).args(args).current_dir(root).output().unwrap();
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    let said = format!("{name}: {text}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{said}");
+    text
+}
+
+/// The number that follows `before` in a text.
+fn number(text: &str, before: &str) -> f64 {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {text}"));
+    let word = rest.split_whitespace().next().unwrap();
+    word.trim_end_matches(',').parse().unwrap_or_else(|e| panic!("{before:?} {word:?}: {e}"))
+}
+
+#[test]
+fn a_network_from_scratch_classifies_digits_by_kernels_alone() {
+    let text = run("from_scratch", &[]);
+    assert!(number(&text, "held-out accuracy ") >= 0.95, "{text}");
+    assert_eq!(number(&text, "interpreted "), 0.0, "{text}");
+}
+
+#[test]
+fn a_net_of_two_numbers_learns_to_double() {
+    let text = run("simple_net", &[]);
+    assert!((number(&text, "w = ") - 2f64.sqrt()).abs() < 1e-3, "{text}");
+    let cells = |row: &str| -> Vec<f64> {
+        let line = text.lines().find(|line| line.contains(row)).unwrap();
+        line.split('|').skip(2).filter_map(|cell| cell.trim().parse().ok()).collect()
+    };
+    let (shared, twin) = (cells("| shared"), cells("| twin"));
+    assert_eq!((shared[0], twin[0], shared.len()), (2.0, 769.0, 4), "{text}");
+    assert!(shared[1] * 100.0 < twin[1], "{text}");
+}
+
+#[test]
+fn weights_are_shared_by_input_and_output_and_by_two_images() {
+    let text = run("shared_weights", &[]);
+    assert!(number(&text, "untied ") > number(&text, "tied model: "), "{text}");
+    assert!(number(&text, "siamese net: ") > 0.97, "{text}");
+}
+
+#[test]
+fn an_operator_of_ones_own_is_checked_and_trained_through() {
+    let text = run("custom_op", &[]);
+    assert!(number(&text, "the rule is right in ") > 1000.0, "{text}");
+    assert!((number(&text, "r = ") / 0.47 - 1.0).abs() < 1e-3, "{text}");
+}
+
+#[test]
+fn a_wrong_rule_is_reported_with_operator_and_line() {
+    let text = run("gradcheck", &[]);
+    assert_eq!(text.matches("right: ").count(), 2, "{text}");
+    assert_eq!(text.matches("wrong: ").count(), 2, "{text}");
+    assert!(text.contains("wrong is the rule of example.cube (built at examples/gradcheck.rs:"));
+}
+
+#[test]
+fn a_differential_equation_is_solved() {
+    let text = run("pinn", &[]);
+    assert!(number(&text, "largest error ") < 1e-3, "{text}");
+}
+
 #[test]
 fn the_quickstart_trains_and_leaves_a_curve_and_weights() {
     let out = std::env::temp_dir().join(format!("pleach-quickstart-{}", std::process::id()));

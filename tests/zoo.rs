@@ -139,9 +139,12 @@ fn a_step_of_training_lowers_the_loss_in_every_engine_alike() {
         let losses = |compile: Compile| -> Vec<f64> {
             let g = Graph::train();
             let recording = g.minimize((case.loss)(&g), Sgd::new(0.02));
-            let mut step = recording.compile(compile).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let mut step =
+                recording.compile(compile).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             let mut state = State::new(&case.params);
-            (0..2).map(|_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap()).collect()
+            (0..2)
+                .map(|_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap())
+                .collect()
         };
         let reference = losses(Compile::none());
         assert!(reference[1] < reference[0], "{}: {reference:?}", case.name);

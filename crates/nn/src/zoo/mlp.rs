@@ -21,9 +21,8 @@ pub struct Mlp {
 impl Mlp {
     /// Layers `0`, `1`, … in scope `p`, from each size to the next.
     pub fn new(p: &Params, sizes: &[usize]) -> Mlp {
-        let layer = |(i, pair): (usize, &[usize])| {
-            Linear::new(&p.scope(&i.to_string()), pair[0], pair[1])
-        };
+        let layer =
+            |(i, pair): (usize, &[usize])| Linear::new(&p.scope(&i.to_string()), pair[0], pair[1]);
         Mlp { layers: sizes.windows(2).enumerate().map(layer).collect() }
     }
 
