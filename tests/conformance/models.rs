@@ -28,10 +28,14 @@ type Build = for<'g> fn(&Net<'g>) -> Var<'g>;
 const TABLE: &[(&str, Build)] = &[
     ("CharModel", recurrent::char_model),
     ("Critic", derivative::critic),
+    ("LeNet", vision::le_net),
     ("Maml", derivative::maml),
     ("Mlp", dense::mlp),
     ("Ode", derivative::ode),
     ("Pinn", derivative::pinn),
+    ("ResNet", vision::res_net),
+    ("Separable", vision::separable),
+    ("Siamese", vision::siamese),
     ("TiedAutoencoder", dense::tied_autoencoder),
     ("TiedLm", recurrent::tied_lm),
 ];

@@ -26,6 +26,9 @@ impl ArgMaxPoolPlan {
     pub(crate) fn new(windows: &[Vec<Window>], x: &Slice, y: &Slice) -> Result<Self, Fault> {
         check::dtype(y, DType::I64)?;
         let misfit = || Fault::Windows { dims: x.dims.to_vec() };
+        if windows.is_empty() {
+            return Err(misfit());
+        }
         let lead = x.dims.len().checked_sub(windows.len()).ok_or_else(misfit)?;
         let counts = windows.iter().map(Vec::len);
         let dims: Axes = x.dims[..lead].iter().copied().chain(counts).collect();
@@ -44,58 +47,83 @@ impl ArgMaxPoolPlan {
         Ok(ArgMaxPoolPlan { x: x.clone(), y: y.clone(), windows: windows.to_vec(), most })
     }
 
-    /// The index of the largest element of the window at `place`.
+    /// The axes of the result but the last: a row of the result is walked at once.
+    fn outer(&self) -> &[usize] {
+        &self.y.dims[..self.y.dims.len() - 1]
+    }
+
+    /// The indices of the largest elements of all windows of a row.
     ///
     /// # Safety
-    /// `x` is the first element of the checked slice, which has elements of type `T`.
-    unsafe fn best<T: Copy + PartialOrd>(&self, x: *const T, place: &Place) -> usize {
-        let n = self.windows.len();
-        let lead = self.x.dims.len() - n;
+    /// `x` and `y` are the first elements of the checked slices, `x` has elements of type `T`, and no
+    /// other task writes this row.
+    unsafe fn row<T: Copy + PartialOrd>(&self, x: *const T, y: *mut i64, place: &Place) {
+        let Some((along, across)) = self.windows.split_last() else { return };
+        let (n, rank) = (across.len(), self.x.dims.len());
+        let lead = rank - n - 1;
         let (dims, strides) = (&self.x.dims[lead..], &self.x.strides[lead..]);
-        let mut window = [Window { start: 0, count: 1, step: 1 }; MAX_RANK];
+        // The windows along the other axes are those of the row: where they begin, in memory and in
+        // the index.
         let mut counts = [1usize; MAX_RANK];
-        // The first element: its distance in memory, and its index.
-        let (mut from, mut first) = (place.offset(&self.x.strides[..lead]), 0);
-        for (i, windows) in self.windows.iter().enumerate() {
-            window[i] = windows[place.index(lead + i)];
-            counts[i] = window[i].count;
-            from += window[i].start as isize * strides[i];
-            first = first * dims[i] + window[i].start;
+        let (mut steps, mut jumps) = ([0isize; MAX_RANK], [0usize; MAX_RANK]);
+        let mut from = place.offset(&self.x.strides[..lead]);
+        let (mut first, mut area) = (0, dims[n]);
+        for (i, windows) in across.iter().enumerate().rev() {
+            let Window { start, count, step } = windows[place.index(lead + i)];
+            counts[i] = count;
+            (steps[i], jumps[i]) = (step as isize * strides[i], step * area);
+            from += start as isize * strides[i];
+            first += start * area;
+            area *= dims[i];
         }
-        // SAFETY: the windows lie within the axes.
-        let (mut best, mut value) = (first, unsafe { *x.offset(from) });
-        let mut inside = Place::new(&counts[..n], 0);
-        for _ in 0..counts.iter().product() {
-            let (mut at, mut index) = (from, 0);
-            for i in 0..n {
-                let step = inside.index(i) * window[i].step;
-                at += step as isize * strides[i];
-                index = index * dims[i] + step;
+        let counts = &counts[..n];
+        let lines = counts.iter().product::<usize>();
+        let (stride, last) = (strides[n], self.y.strides[rank - 1]);
+        let y = self.y_row(y, place);
+        for (o, w) in along.iter().enumerate() {
+            let (from, first) = (from + w.start as isize * stride, first + w.start);
+            // SAFETY: the windows lie within the axes: the plan checked it.
+            let (mut best, mut value) = (first, unsafe { *x.offset(from) });
+            let mut inside = Place::new(counts, 0);
+            for _ in 0..lines {
+                let at = from + inside.offset(&steps[..n]);
+                let index = first + (0..n).map(|i| inside.index(i) * jumps[i]).sum::<usize>();
+                for i in 0..w.count {
+                    // SAFETY: as above.
+                    let candidate = unsafe { *x.offset(at + (i * w.step) as isize * stride) };
+                    if candidate > value || candidate.partial_cmp(&candidate).is_none() {
+                        (best, value) = (index + i * w.step, candidate);
+                    }
+                }
+                inside.advance(counts);
             }
-            // SAFETY: as above.
-            let candidate = unsafe { *x.offset(at) };
-            if candidate > value || candidate.partial_cmp(&candidate).is_none() {
-                (best, value) = (first + index, candidate);
-            }
-            inside.advance(&counts[..n]);
+            // SAFETY: an element of the row.
+            unsafe { *y.offset(o as isize * last) = best as i64 };
         }
-        best
+    }
+
+    /// The first element of a row of the result.
+    fn y_row(&self, y: *mut i64, place: &Place) -> *mut i64 {
+        y.wrapping_offset(place.offset(&self.y.strides[..self.y.strides.len() - 1]))
     }
 }
 
 impl Step for ArgMaxPoolPlan {
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
-        pool.ranges(self.y.numel(), TASK / self.most, |range| {
+        if self.y.dims.contains(&0) {
+            return Ok(());
+        }
+        let outer = self.outer();
+        let windows = self.windows.last().map_or(1, Vec::len);
+        let grain = TASK / self.most.saturating_mul(windows).max(1);
+        pool.ranges(outer.iter().product(), grain, |range| {
             // SAFETY: the slices were checked for this memory.
             let (x, y) = unsafe { (mem.ptr(&self.x), mem.ptr(&self.y).cast::<i64>()) };
-            let mut place = Place::new(&self.y.dims, range.start);
+            let mut place = Place::new(outer, range.start);
             for _ in range {
-                // SAFETY: as above; tasks write different elements.
-                unsafe {
-                    let best = for_any!(self.x.dtype, T => self.best(x.cast::<T>(), &place));
-                    *y.offset(place.offset(&self.y.strides)) = best as i64;
-                }
-                place.advance(&self.y.dims);
+                // SAFETY: as above; tasks write different rows.
+                unsafe { for_any!(self.x.dtype, T => self.row(x.cast::<T>(), y, &place)) };
+                place.advance(outer);
             }
         });
         Ok(())
