@@ -64,6 +64,7 @@ mod scalar_program;
 mod slice;
 mod sort;
 mod space;
+pub mod special;
 mod take;
 mod tile_fn;
 mod vector;

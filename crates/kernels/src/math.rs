@@ -1,4 +1,4 @@
-//! exp, ln, ln(1 + x), tanh and erf of `f32`: polynomials without branches, so that loops over them
+//! exp, exp(x) - 1, ln, ln(1 + x), tanh and erf of `f32`: polynomials without branches, so that loops over them
 //! become vector code. At most 2 ulp from the true value, everywhere.
 //!
 //! They use `+ − × ÷`, comparisons and bit patterns only, never a fused multiply-add: every
@@ -36,20 +36,43 @@ pub(crate) fn exp(x: f32) -> f32 {
     // Beyond these the result is 0 or ∞. The comparisons let NaN pass.
     let x = select(x > 89.0, 89.0, x);
     let x = select(x < -104.5, -104.5, x);
-    // x = n·ln 2 + r. Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
+    let (n, r) = reduce(x);
+    let y = exp_tail(r) * (r * r) + r + 1.0;
+    // Two factors, for 2^n itself may be too large or too small. Only the last product rounds.
+    let half = n >> 1;
+    y * pow2(half) * pow2(n.wrapping_sub(half))
+}
+
+/// `x = n·ln 2 + r` with a small r.
+#[inline(always)]
+fn reduce(x: f32) -> (i32, f32) {
+    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let nf = shifted - ROUND;
-    let r = x - nf * 0.693_359_4 - nf * -2.121_944_4e-4;
-    let p = horner(
-        r,
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5],
-    );
-    let y = p * (r * r) + r + 1.0;
-    // Two factors, for 2^n itself may be too large or too small. Only the last product rounds.
+    (n, x - nf * 0.693_359_4 - nf * -2.121_944_4e-4)
+}
+
+/// `(e^r - 1 - r) / r²` for a reduced r.
+#[inline(always)]
+fn exp_tail(r: f32) -> f32 {
+    horner(r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5])
+}
+
+/// `e^x - 1`.
+#[inline(always)]
+pub(crate) fn expm1(x: f32) -> f32 {
+    // As `exp`, with 1 taken away before the last factor: 2^a·(2^b·(e^r - 1) + 2^b - 2^-a).
+    let x = select(x > 89.0, 89.0, x);
+    let x = select(x < -104.5, -104.5, x);
+    let (n, r) = reduce(x);
+    let p = exp_tail(r) * (r * r) + r;
     let half = n >> 1;
-    y * pow2(half) * pow2(n.wrapping_sub(half))
+    let rest = n.wrapping_sub(half);
+    let y = (p * pow2(half) + (pow2(half) - pow2(0i32.wrapping_sub(rest)))) * pow2(rest);
+    // The sign of -0.
+    y.abs().copysign(x)
 }
 
 /// `ln(m·2^e)` for `m = 1 + f` between √½ and √2.
@@ -199,6 +222,10 @@ mod tests {
     #[test]
     fn exp_is_within_two_ulp() {
         check("exp", exp, f64::exp);
+    }
+    #[test]
+    fn expm1_is_within_two_ulp() {
+        check("expm1", expm1, libm::expm1);
     }
     #[test]
     fn ln_is_within_two_ulp() {

@@ -1,6 +1,6 @@
 //! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
 
-use crate::math;
+use crate::{math, special};
 
 /// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
 /// must be 0 or 1.)
@@ -53,6 +53,8 @@ pub(crate) trait Num: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'stati
     fn sign(self) -> Self;
     fn max(self, b: Self) -> Self;
     fn min(self, b: Self) -> Self;
+    fn fmod(self, b: Self) -> Self;
+    fn pow(self, b: Self) -> Self;
     /// From an index: integers wrap, floats round.
     fn from_index(i: i64) -> Self;
 }
@@ -70,6 +72,13 @@ pub(crate) trait Float: Num {
     fn sigmoid(self) -> Self;
     fn softplus(self) -> Self;
     fn floor(self) -> Self;
+    fn expm1(self) -> Self;
+    fn ceil(self) -> Self;
+    fn round(self) -> Self;
+    fn trunc(self) -> Self;
+    fn logaddexp(self, b: Self) -> Self;
+    fn to_f64(self) -> f64;
+    fn from_f64(x: f64) -> Self;
 }
 
 /// Conversion, as [`Element`](pleach_tensor::Element) describes.
@@ -95,6 +104,9 @@ macro_rules! ints {
             #[inline(always)] fn sign(self) -> Self { let f: fn($T) -> $T = $sign; f(self) }
             #[inline(always)] fn max(self, b: Self) -> Self { Ord::max(self, b) }
             #[inline(always)] fn min(self, b: Self) -> Self { Ord::min(self, b) }
+            #[inline(always)]
+            fn fmod(self, b: Self) -> Self { if b == 0 { self } else { self.wrapping_rem(b) } }
+            fn pow(self, b: Self) -> Self { special::powi(self as i64, b as i64) as $T }
             #[inline(always)] fn from_index(i: i64) -> Self { i as $T }
         }
     )*};
@@ -140,6 +152,8 @@ macro_rules! floats {
                 let number = if self == b { equal } else { apart };
                 if self.is_nan() | b.is_nan() { self + b } else { number }
             }
+            fn fmod(self, b: Self) -> Self { self % b }
+            fn pow(self, b: Self) -> Self { libm::pow(self as f64, b as f64) as $T }
             #[inline(always)] fn from_index(i: i64) -> Self { i as f64 as $T }
         }
     )*};
@@ -191,6 +205,37 @@ impl Float for f32 {
     fn floor(self) -> f32 {
         f32::floor(self)
     }
+    #[inline(always)]
+    fn expm1(self) -> f32 {
+        math::expm1(self)
+    }
+    #[inline(always)]
+    fn ceil(self) -> f32 {
+        f32::ceil(self)
+    }
+    #[inline(always)]
+    fn round(self) -> f32 {
+        f32::round_ties_even(self)
+    }
+    #[inline(always)]
+    fn trunc(self) -> f32 {
+        f32::trunc(self)
+    }
+    #[inline(always)]
+    fn logaddexp(self, b: f32) -> f32 {
+        let difference = if self == b { 0.0 } else { f32::abs(self - b) };
+        let high = if self > b { self } else { b };
+        let high = if self.is_nan() { self } else { high };
+        high + Float::ln_1p(Float::exp(-difference))
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> f32 {
+        x as f32
+    }
 }
 
 impl Float for f64 {
@@ -232,6 +277,32 @@ impl Float for f64 {
     #[inline(always)]
     fn floor(self) -> f64 {
         f64::floor(self)
+    }
+    fn expm1(self) -> f64 {
+        libm::expm1(self)
+    }
+    #[inline(always)]
+    fn ceil(self) -> f64 {
+        f64::ceil(self)
+    }
+    #[inline(always)]
+    fn round(self) -> f64 {
+        f64::round_ties_even(self)
+    }
+    #[inline(always)]
+    fn trunc(self) -> f64 {
+        f64::trunc(self)
+    }
+    fn logaddexp(self, b: f64) -> f64 {
+        special::logaddexp(self, b)
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> f64 {
+        x
     }
 }
 

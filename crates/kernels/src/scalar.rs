@@ -89,6 +89,44 @@ pub enum ScalarOp {
     Ln,
     /// Natural logarithm of 1 + x.
     Ln1p,
+    /// `exp(x) - 1`, with all digits.
+    Expm1,
+    /// Power of two.
+    Exp2,
+    /// Logarithm to base 2.
+    Log2,
+    /// Logarithm to base 10.
+    Log10,
+    /// Tangent.
+    Tan,
+    /// Inverse sine.
+    Asin,
+    /// Inverse cosine.
+    Acos,
+    /// Inverse tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse hyperbolic tangent.
+    Atanh,
+    /// `1 - erf(x)`, with all digits.
+    Erfc,
+    /// Inverse error function.
+    Erfinv,
+    /// Logarithm of the absolute value of the gamma function.
+    Lgamma,
+    /// Smallest integer not below.
+    Ceil,
+    /// Nearest integer, the even one of two.
+    Round,
+    /// Integer part.
+    Trunc,
     /// Hyperbolic tangent.
     Tanh,
     /// Square root.
@@ -121,6 +159,19 @@ pub enum ScalarOp {
     Max,
     /// Smaller one; NaN if either is; `min(-0, 0)` is -0.
     Min,
+    /// Remainder of the truncated quotient; of integers by zero the first operand.
+    Fmod,
+    /// Power. Integers wrap; a negative exponent truncates to zero.
+    Pow,
+    /// `ln(exp(a) + exp(b))`, without overflow (floats, as the next ones down to
+    /// [`Polygamma`](ScalarOp::Polygamma)).
+    LogAddExp,
+    /// Angle of the point `(b, a)`.
+    Atan2,
+    /// `√(a² + b²)`, without overflow.
+    Hypot,
+    /// Derivative of order `a` of the digamma function at `b`.
+    Polygamma,
     /// Equal? (any type)
     Equal,
     /// Less?
@@ -143,10 +194,10 @@ impl ScalarOp {
         use ScalarOp::*;
         match self {
             Const(_) => 0,
-            Copy | Neg | Abs | Sign | Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Sin | Cos | Sigmoid
-            | Softplus | Floor | Not | Cast(_) => 1,
-            Add | Sub | Mul | Div | Max | Min | Equal | Less | LessEqual | And | Or => 2,
+            Add | Sub | Mul | Div | Max | Min | Fmod | Pow | LogAddExp | Atan2 | Hypot
+            | Polygamma | Equal | Less | LessEqual | And | Or => 2,
             Select => 3,
+            _ => 1,
         }
     }
 
@@ -168,13 +219,10 @@ impl ScalarOp {
         match self {
             Copy | Cast(_) | Select | Equal => true,
             Const(value) => value.dtype() == dtype,
-            Exp | Ln | Ln1p | Tanh | Sqrt | Erf | Sin | Cos | Sigmoid | Softplus | Floor => {
-                dtype.is_float()
-            }
             Not | And | Or => dtype == DType::Bool,
-            Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min | Less | LessEqual => {
-                dtype != DType::Bool
-            }
+            Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min | Fmod | Pow | Less
+            | LessEqual => dtype != DType::Bool,
+            _ => dtype.is_float(),
         }
     }
 
@@ -182,11 +230,13 @@ impl ScalarOp {
     pub(crate) fn weight(self) -> usize {
         use ScalarOp::*;
         match self {
-            Exp | Ln => 6,
-            Ln1p | Tanh | Erf | Sigmoid => 12,
-            Sin | Cos | Softplus => 20,
+            Copy | Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Not | Cast(_) | Add | Sub
+            | Mul | Max | Min | Equal | Less | LessEqual | And | Or | Select | Const(_) => 1,
             Div | Sqrt => 3,
-            _ => 1,
+            Exp | Expm1 | Ln => 6,
+            Ln1p | Tanh | Erf | Sigmoid => 12,
+            Erfinv | Polygamma | Pow | Fmod => 60,
+            _ => 20,
         }
     }
 }

@@ -8,6 +8,7 @@ use pleach_tensor::DType;
 
 use crate::ScalarOp;
 use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
+use crate::special;
 use crate::vector::{Body, Entry, pick};
 
 /// A piece of work of a tile function: `n` packed elements of each operand that the operation has.
@@ -146,6 +147,25 @@ ops1! {
     Sigmoid: Float, |a| a.sigmoid();
     Softplus: Float, |a| a.softplus();
     Floor: Float, |a| a.floor();
+    Expm1: Float, |a| a.expm1();
+    Ceil: Float, |a| a.ceil();
+    Round: Float, |a| a.round();
+    Trunc: Float, |a| a.trunc();
+    Exp2: Float, |a| T::from_f64(libm::exp2(a.to_f64()));
+    Log2: Float, |a| T::from_f64(libm::log2(a.to_f64()));
+    Log10: Float, |a| T::from_f64(libm::log10(a.to_f64()));
+    Tan: Float, |a| T::from_f64(libm::tan(a.to_f64()));
+    Asin: Float, |a| T::from_f64(libm::asin(a.to_f64()));
+    Acos: Float, |a| T::from_f64(libm::acos(a.to_f64()));
+    Atan: Float, |a| T::from_f64(libm::atan(a.to_f64()));
+    Sinh: Float, |a| T::from_f64(libm::sinh(a.to_f64()));
+    Cosh: Float, |a| T::from_f64(libm::cosh(a.to_f64()));
+    Asinh: Float, |a| T::from_f64(libm::asinh(a.to_f64()));
+    Acosh: Float, |a| T::from_f64(libm::acosh(a.to_f64()));
+    Atanh: Float, |a| T::from_f64(libm::atanh(a.to_f64()));
+    Erfc: Float, |a| T::from_f64(libm::erfc(a.to_f64()));
+    Erfinv: Float, |a| T::from_f64(special::erfinv(a.to_f64()));
+    Lgamma: Float, |a| T::from_f64(libm::lgamma(a.to_f64()));
 }
 
 ops2! {
@@ -155,6 +175,12 @@ ops2! {
     Div: Num, T, |a, b| a.div(b);
     Max: Num, T, |a, b| a.max(b);
     Min: Num, T, |a, b| a.min(b);
+    Fmod: Num, T, |a, b| a.fmod(b);
+    Pow: Num, T, |a, b| a.pow(b);
+    LogAddExp: Float, T, |a, b| a.logaddexp(b);
+    Atan2: Float, T, |a, b| T::from_f64(libm::atan2(a.to_f64(), b.to_f64()));
+    Hypot: Float, T, |a, b| T::from_f64(libm::hypot(a.to_f64(), b.to_f64()));
+    Polygamma: Float, T, |a, b| T::from_f64(special::polygamma(a.to_f64(), b.to_f64()));
     Equal: PartialEq, Bool, |a, b| (a == b).into();
     Less: Num, Bool, |a, b| (a < b).into();
     LessEqual: Num, Bool, |a, b| (a <= b).into();
@@ -197,10 +223,11 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ($F:ident) => { for_num!(dtype, T => Some(pick::<Tile2<T, $F>>()), None) };
     }
     macro_rules! float {
-        ($F:ident) => {
+        ($F:ident) => { float!(Tile1 $F) };
+        ($Tile:ident $F:ident) => {
             match dtype {
-                DType::F32 => Some(pick::<Tile1<f32, $F>>()),
-                DType::F64 => Some(pick::<Tile1<f64, $F>>()),
+                DType::F32 => Some(pick::<$Tile<f32, $F>>()),
+                DType::F64 => Some(pick::<$Tile<f64, $F>>()),
                 _ => None,
             }
         };
@@ -223,6 +250,25 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ScalarOp::Sigmoid => float!(Sigmoid),
         ScalarOp::Softplus => float!(Softplus),
         ScalarOp::Floor => float!(Floor),
+        ScalarOp::Expm1 => float!(Expm1),
+        ScalarOp::Ceil => float!(Ceil),
+        ScalarOp::Round => float!(Round),
+        ScalarOp::Trunc => float!(Trunc),
+        ScalarOp::Exp2 => float!(Exp2),
+        ScalarOp::Log2 => float!(Log2),
+        ScalarOp::Log10 => float!(Log10),
+        ScalarOp::Tan => float!(Tan),
+        ScalarOp::Asin => float!(Asin),
+        ScalarOp::Acos => float!(Acos),
+        ScalarOp::Atan => float!(Atan),
+        ScalarOp::Sinh => float!(Sinh),
+        ScalarOp::Cosh => float!(Cosh),
+        ScalarOp::Asinh => float!(Asinh),
+        ScalarOp::Acosh => float!(Acosh),
+        ScalarOp::Atanh => float!(Atanh),
+        ScalarOp::Erfc => float!(Erfc),
+        ScalarOp::Erfinv => float!(Erfinv),
+        ScalarOp::Lgamma => float!(Lgamma),
         ScalarOp::Not => bool_only(pick::<Tile1<Bool, Not>>()),
         ScalarOp::And => bool_only(pick::<Tile2<Bool, Logic<true>>>()),
         ScalarOp::Or => bool_only(pick::<Tile2<Bool, Logic<false>>>()),
@@ -235,6 +281,12 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ScalarOp::Div => num2!(Div),
         ScalarOp::Max => num2!(Max),
         ScalarOp::Min => num2!(Min),
+        ScalarOp::Fmod => num2!(Fmod),
+        ScalarOp::Pow => num2!(Pow),
+        ScalarOp::LogAddExp => float!(Tile2 LogAddExp),
+        ScalarOp::Atan2 => float!(Tile2 Atan2),
+        ScalarOp::Hypot => float!(Tile2 Hypot),
+        ScalarOp::Polygamma => float!(Tile2 Polygamma),
         ScalarOp::Equal => for_any!(dtype, T => Some(pick::<Tile2<T, Equal>>())),
         ScalarOp::Less => num2!(Less),
         ScalarOp::LessEqual => num2!(LessEqual),
@@ -268,6 +320,6 @@ mod tests {
                 }
             )*};
         }
-        agree! { Tile1 Exp Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Sigmoid Tile1 Softplus Tile1 Floor Tile2 Max Tile2 Div }
+        agree! { Tile1 Exp Tile1 Expm1 Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Sigmoid Tile1 Softplus Tile1 Floor Tile1 Round Tile2 Max Tile2 Div }
     }
 }

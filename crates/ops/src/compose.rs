@@ -3,18 +3,16 @@
 
 mod activation;
 mod adaptive;
+mod arithmetic;
+mod choice;
 mod columns;
 mod contraction;
-pub(crate) mod conv;
 mod einsum;
 pub mod loss;
 mod norm;
-pub(crate) mod normalization;
-pub(crate) mod pool;
+mod power;
 mod product;
-pub(crate) mod resample;
 mod shape;
 mod softmax;
 mod sorting;
-pub(crate) mod spatial;
 mod statistics;

@@ -3,7 +3,7 @@
 use pleach_graph::TypeError;
 use pleach_tensor::{DType, Shape};
 
-use crate::{GraphExt, Operand, Var};
+use crate::{GraphExt, Var};
 
 impl<'g> Var<'g> {
     /// A new axis of length 1 at `axis` (`-1`: after the last).
@@ -79,46 +79,6 @@ impl<'g> Var<'g> {
         let index = self.graph().iota(self.dtype(), shape, last);
         self.unsqueeze(-1).equal(index).cast(dtype)
     }
-
-    /// `x²`.
-    #[track_caller]
-    pub fn square(self) -> Var<'g> {
-        self * self
-    }
-
-    /// `xⁿ` by repeated squaring; `x⁰ = 1`.
-    #[track_caller]
-    pub fn powi(self, n: u32) -> Var<'g> {
-        let _at = self.graph().at();
-        let (mut power, mut square, mut rest) = (None::<Var<'g>>, self, n);
-        while rest > 0 {
-            if rest & 1 == 1 {
-                power = Some(power.map_or(square, |p| p * square));
-            }
-            rest >>= 1;
-            if rest > 0 {
-                square = square * square;
-            }
-        }
-        power.unwrap_or_else(|| self.full_like(1.0))
-    }
-
-    /// Is it different? NaN differs from everything.
-    #[track_caller]
-    pub fn not_equal(self, other: impl Operand<'g>) -> Var<'g> {
-        let _at = self.graph().at();
-        self.equal(other).not()
-    }
-
-    /// `low` below `low`, `high` above `high`. The gradient is 0 at the bounds and beyond; NaN
-    /// stays NaN.
-    #[track_caller]
-    pub fn clamp(self, low: f64, high: f64) -> Var<'g> {
-        let _at = self.graph().at();
-        let below = self.less_equal(low);
-        let above = self.greater_equal(high);
-        below.select(low, above.select(high, self))
-    }
 }
 
 #[cfg(test)]
@@ -136,19 +96,6 @@ mod tests {
         assert!(x.squeeze(0).ok().is_err());
         assert!(x.unsqueeze(4).ok().is_err());
         assert!(x.split(1, &[1, 1])[0].ok().is_err());
-    }
-
-    #[test]
-    fn powers_and_clamps() {
-        let g = Graph::new();
-        let x = g.input("x", F64, [3]);
-        let at = Tensor::new([3], vec![-2.0, 1.0, 3.0]).unwrap();
-        let value = |v: Var<'_>| v.eval(&[&at]).unwrap().to_f64s();
-        assert_eq!(value(x.powi(5)), [-32.0, 1.0, 243.0]);
-        assert_eq!(value(x.powi(0)), [1.0; 3]);
-        assert_eq!(value(x.clamp(-1.0, 2.0)), [-1.0, 1.0, 2.0]);
-        assert_eq!(value(g.grad(x.clamp(-1.0, 1.0), &[x])[0]), [0.0; 3]);
-        assert_eq!(value(x.not_equal(1.0).cast(F64)), [1.0, 0.0, 1.0]);
     }
 
     #[test]

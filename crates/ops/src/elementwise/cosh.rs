@@ -1,0 +1,68 @@
+//! Cosh: the hyperbolic cosine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::prelude::rules::*;
+
+/// `y = (exp(x) + exp(-x)) / 2`, elementwise.
+///
+/// | | shape | dtype | |
+/// |---|---|---|---|
+/// | `x` | any | f32, f64 | (C1) float |
+/// | `y` | as `x` | as `x` | |
+///
+/// **Gradient** `dx = dy · sinh(x)`.
+/// **Numerics** ≤ 2 ulp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cosh;
+
+impl<'g> Var<'g> {
+    /// The hyperbolic cosine, see [`Cosh`].
+    #[track_caller]
+    pub fn cosh(self) -> Var<'g> {
+        self.record(Cosh, &[self])
+    }
+}
+
+impl Primitive<1> for Cosh {
+    const NAME: &'static str = "cosh";
+    const TRAITS: Traits = Traits::ELEMENTWISE;
+
+    fn infer(&self, [x]: [&Type; 1]) -> Result<Type, TypeError> {
+        x.require_float(0) // (C1)
+    }
+
+    fn eval(&self, [x]: [&Tensor; 1], _: &Type) -> Result<Tensor, EvalError> {
+        Ok(map(x, libm::cosh))
+    }
+
+    fn vjp<'g>(&self, _: usize, [x]: [Var<'g>; 1], _: Var<'g>, dy: Var<'g>) -> Grad<'g> {
+        (dy * x.sinh()).into()
+    }
+
+    fn lower(&self, _: [&Type; 1], _: &Type) -> Lowering {
+        Lowering::Scalar(ScalarOp::Cosh)
+    }
+
+    fn samples(dims: &Dims) -> Vec<Sample> {
+        vec![Sample::new(Cosh, [dims.float()])]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn known_values() {
+        let g = Graph::new();
+        let y = g.input("x", F64, [3]).cosh();
+        let at = Tensor::new([3], vec![0.0, 1.0, -1.0]).unwrap();
+        let y = y.eval(&[&at]).unwrap().to_f64s();
+        for (y, want) in y.iter().zip([1.0, 1.5430806348152437, 1.5430806348152437]) {
+            let close = (y - want).abs() <= 1e-15 * f64::abs(want);
+            assert!(close || *y == want, "{y} {want}");
+        }
+        assert!(g.input("i", I64, []).cosh().ok().is_err()); // (C1)
+    }
+}
