@@ -12,8 +12,8 @@ use crate::prelude::rules::*;
 /// | `n`, `x` | equal | f32, f64, equal | (C1) float, (C2) equal types |
 /// | `y` | as `x` | as `x` | |
 ///
-/// **Gradient** `dx = dy · ψ⁽ⁿ⁺¹⁾(x)`; none by `n`.
-/// **Numerics** NaN unless n = 0, 1, …, 170; a few ulp, but beside roots; ±∞ or NaN at 0 and at
+/// **Gradient** `dx = dy · ψ⁽ⁿ⁺¹⁾(x)`; none by `n`, which is rounded to an integer.
+/// **Numerics** NaN unless `n` is 0, 1, …, 170; a few ulp, but beside roots; ±∞ or NaN at 0 and at
 /// negative integers. See [`polygamma`](special::polygamma).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Polygamma;
