@@ -54,7 +54,12 @@ impl<'g> Call<'g> {
         format!("no {what} {name:?} among the arguments {}", names.join(", "))
     }
 
-    fn value(&self, value: &Value) -> Option<Var<'g>> {
+    /// The tensor of a key.
+    pub(crate) fn tensor(&self, key: &str) -> Option<&'g Tensor> {
+        self.tensors.get(key)
+    }
+
+    pub(crate) fn value(&self, value: &Value) -> Option<Var<'g>> {
         match *value {
             Value::Tensor(ref key) => self.vars.get(key).copied(),
             Value::Float(x) => Some(self.g.full(F64, [], x)),

@@ -173,6 +173,7 @@ fn can_fail(kernel: &Kernel) -> bool {
             | Kernel::TakeAdd { .. }
             | Kernel::Gather { .. }
             | Kernel::ScatterAdd { .. }
+            | Kernel::Scatter { .. }
             | Kernel::Call { .. }
     )
 }
@@ -206,6 +207,9 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::TakeAdd { dy, indices, output, .. }
         | Kernel::ScatterAdd { dy, indices, output, .. } => {
             [dy, indices, output].into_iter().for_each(f);
+        }
+        Kernel::Scatter { x, indices, src, output, .. } => {
+            [x, indices, src, output].into_iter().for_each(f);
         }
         Kernel::Iota { output, .. } => f(output),
         Kernel::Random { key, output, .. } => [key, output].into_iter().for_each(f),

@@ -174,7 +174,7 @@ impl Lowered {
                 None => self.interpret(id, node),
             },
             (_, Lowering::Concat { axis }) => self.concat(id, axis, node, types),
-            (_, Lowering::Pad { before }) => self.pad(id, &before, node, types[0]),
+            (_, Lowering::Pad { before, value }) => self.pad(id, (&before, value), node, types[0]),
             (_, Lowering::Interpret) => self.interpret(id, node),
             (_, lowering) => self.kernel(id, lowering, node),
         };
@@ -251,11 +251,17 @@ impl Lowered {
         y
     }
 
-    fn pad(&mut self, id: NodeId, before: &[usize], node: &Node<Op>, ty: &Type) -> Slice {
+    fn pad(
+        &mut self,
+        id: NodeId,
+        (before, value): (&[usize], f64),
+        node: &Node<Op>,
+        ty: &Type,
+    ) -> Slice {
         let y = self.fresh(&node.ty);
-        let mut zero = ScalarBuilder::new(vec![]);
-        let reg = zero.constant(Scalar::fill(y.dtype, 0.0));
-        let program = zero.finish(&[reg]);
+        let mut around = ScalarBuilder::new(vec![]);
+        let reg = around.constant(Scalar::fill(y.dtype, value));
+        let program = around.finish(&[reg]);
         self.emit(id, Kernel::Loop { program, inputs: vec![], outputs: vec![y.clone()] });
         let mut inner = y.clone();
         if ty.numel() > 0 {
@@ -309,6 +315,9 @@ impl Lowered {
             Lowering::WindowsAdd(windows) => Kernel::WindowsAdd { windows, dy: next(), output },
             Lowering::ArgMaxPool { windows } => {
                 Kernel::ArgMaxPool { windows, input: next(), output }
+            }
+            Lowering::Scatter { axis } => {
+                Kernel::Scatter { axis, x: next(), indices: next(), src: next(), output }
             }
             Lowering::Iota { axis } => Kernel::Iota { axis, output },
             Lowering::Random(op) => Kernel::Random { op, key: next(), output },

@@ -72,6 +72,24 @@ pub enum TypeError {
     /// An attribute of the operator makes no sense here.
     #[error("{0}")]
     Attribute(String),
+    /// A derivative that a user gave has another type than what it is the derivative of.
+    #[error("{what} {number} has type {got}, expected {expected}")]
+    Derivative {
+        /// `cotangent` or `tangent`.
+        what: &'static str,
+        /// Which one, from 0.
+        number: usize,
+        /// Type of what it belongs to.
+        expected: Type,
+        /// Type of the derivative.
+        got: Type,
+    },
+    /// A function with a derivative of its own uses a value that the derivative knows nothing of.
+    #[error(
+        "the function uses a value of type {0} from outside, whose gradient would be lost: \
+         make it an operand, or stop its gradient"
+    )]
+    Captured(Type),
     /// The value of a finished loop body was used outside of it.
     #[error("operand {operand} belongs to a loop body that is finished")]
     ClosedFrame {

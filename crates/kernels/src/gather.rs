@@ -1,4 +1,4 @@
-//! Elements by index along an axis, and the adjoint.
+//! Elements by index along an axis: read, added up, replaced.
 
 use std::ops::Range;
 
@@ -169,6 +169,62 @@ impl Step for ScatterAddPlan {
                 T => unsafe { self.add::<T>(mem, rows) },
                 unreachable!("checked")
             );
+        });
+        Ok(())
+    }
+}
+
+/// A checked scatter.
+#[derive(Debug)]
+pub(crate) struct ScatterPlan {
+    pairs: Pairs,
+    x: Slice,
+    /// Product of the axes before the one indexed: these parts of the output are apart.
+    parts: usize,
+    /// The output and the operand.
+    whole: Space,
+}
+
+impl ScatterPlan {
+    pub(crate) fn new(
+        axis: usize,
+        x: &Slice,
+        indices: &Slice,
+        src: &Slice,
+        y: &Slice,
+    ) -> Result<Self, Fault> {
+        check::dtype(x, y.dtype)?;
+        check::shape(x, &y.dims)?;
+        let pairs = Pairs::new(axis, y, indices, src)?;
+        let parts = src.dims[..axis].iter().product();
+        let whole = Space::new(&y.dims, &[&y.strides, &x.strides]);
+        Ok(ScatterPlan { pairs, x: x.clone(), parts, whole })
+    }
+}
+
+impl Step for ScatterPlan {
+    unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
+        let pairs = &self.pairs;
+        let size = pairs.long.dtype.size();
+        // SAFETY: the slices were checked for this memory; both have the lengths of the space.
+        unsafe {
+            pairs.indices.check(mem)?;
+            copy_space(mem.ptr(&pairs.long), mem.ptr(&self.x), &self.whole, size);
+        }
+        let (inner, rows) = pairs.count();
+        let rows_per_part = rows / self.parts.max(1);
+        let grain = TASK / (inner * rows_per_part).max(1);
+        let parts = if rows == 0 { 0 } else { self.parts };
+        pool.ranges(parts, grain, |range| {
+            let rows = range.start * rows_per_part..range.end * rows_per_part;
+            // SAFETY: as above; indices are in range, and parts of the output are apart.
+            unsafe {
+                let (y, src) = (mem.ptr(&pairs.long), mem.ptr(&pairs.short));
+                for_size!(size, T => {
+                    let (y, src) = (y.cast::<T>(), src.cast::<T>());
+                    pairs.rows(mem, rows, |to, from| *y.offset(to) = *src.offset(from));
+                });
+            }
         });
         Ok(())
     }

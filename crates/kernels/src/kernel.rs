@@ -143,6 +143,19 @@ pub enum Kernel {
         /// Result, i64.
         output: Slice,
     },
+    /// A copy with elements replaced by index.
+    Scatter {
+        /// The axis indexed.
+        axis: usize,
+        /// Operand.
+        x: Slice,
+        /// Indices, i32 or i64.
+        indices: Slice,
+        /// What replaces the elements.
+        src: Slice,
+        /// Result.
+        output: Slice,
+    },
     /// The index along an axis.
     Iota {
         /// The axis.
@@ -205,6 +218,7 @@ impl Kernel {
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::WindowsAdd { .. } => "windows_add",
             Kernel::ArgMaxPool { .. } => "argmax_pool",
+            Kernel::Scatter { .. } => "scatter",
             Kernel::Iota { .. } => "iota",
             Kernel::Random { .. } => "random",
             Kernel::FoldIn { .. } => "fold_in",
@@ -232,6 +246,7 @@ impl Kernel {
             Kernel::TakeAdd { dy, indices, .. } | Kernel::ScatterAdd { dy, indices, .. } => {
                 vec![dy, indices]
             }
+            Kernel::Scatter { x, indices, src, .. } => vec![x, indices, src],
             Kernel::Iota { .. } => vec![],
             Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::inputs).collect(),
             Kernel::Random { key, .. } => vec![key],
@@ -256,6 +271,7 @@ impl Kernel {
             | Kernel::ScatterAdd { output, .. }
             | Kernel::WindowsAdd { output, .. }
             | Kernel::ArgMaxPool { output, .. }
+            | Kernel::Scatter { output, .. }
             | Kernel::Iota { output, .. }
             | Kernel::Random { output, .. }
             | Kernel::FoldIn { output, .. }

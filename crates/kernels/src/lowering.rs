@@ -85,15 +85,23 @@ pub enum Lowering {
         /// For each of the last axes, its windows.
         windows: Vec<Vec<Window>>,
     },
+    /// Operands (x, indices, src): `x`, but `src` at the places that [`Gather`](Lowering::Gather)
+    /// would read, the last of equal ones.
+    Scatter {
+        /// The axis indexed.
+        axis: usize,
+    },
     /// Any number of operands, one after the other along `axis`.
     Concat {
         /// The axis along which they follow one another.
         axis: usize,
     },
-    /// Zeros around the operand, which sits at offset `before` of the output.
+    /// `value` around the operand, which sits at offset `before` of the output.
     Pad {
-        /// Zeros before the operand, one number an axis.
+        /// Elements before the operand, one number an axis.
         before: Axes,
+        /// What is around it; integers get it through a cast to i64.
+        value: f64,
     },
     /// No operands: every element is `value`.
     Fill {
@@ -135,6 +143,8 @@ pub enum View {
     /// Sliding windows: the last output axes are the elements of a window, one axis for every axis
     /// of the operand that has windows.
     Windows(Windows),
+    /// These axes are read from their ends.
+    Flip(Axes),
     /// The operand itself.
     Identity,
 }

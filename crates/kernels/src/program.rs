@@ -8,7 +8,7 @@ use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
 use crate::cumulative::CumulativePlan;
-use crate::gather::{GatherPlan, ScatterAddPlan};
+use crate::gather::{GatherPlan, ScatterAddPlan, ScatterPlan};
 use crate::gemm::GemmPlan;
 use crate::loop_plan::LoopPlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
@@ -128,6 +128,9 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         }
         Kernel::ArgMaxPool { windows, input, output } => {
             Box::new(ArgMaxPoolPlan::new(windows, input, output)?)
+        }
+        Kernel::Scatter { axis, x, indices, src, output } => {
+            Box::new(ScatterPlan::new(*axis, x, indices, src, output)?)
         }
         Kernel::Iota { axis, output } => Box::new(IotaPlan::new(*axis, output)?),
         Kernel::Random { op, key, output } => Box::new(RandomPlan::new(*op, key, output)?),

@@ -100,6 +100,17 @@ impl Slice {
                 }
                 strides
             }
+            View::Flip(axes) => {
+                let mut strides = self.strides.clone();
+                for &i in axes {
+                    let (n, stride) = (*self.dims.get(i)?, strides[i]);
+                    if !self.dims.contains(&0) {
+                        offset = offset.checked_add((n as isize - 1).checked_mul(stride)?)?;
+                    }
+                    strides[i] = stride.checked_neg()?;
+                }
+                (self.dims.as_slice() == dims).then_some(strides)?
+            }
         };
         let fits = strides.len() == dims.len();
         let offset = usize::try_from(offset).ok()?;
@@ -275,6 +286,10 @@ mod tests {
         assert!(!w.is_injective() && !w.is_contiguous());
         assert_eq!(w.view(&View::Reshape, &[8]), None);
         assert_eq!(line.view(&one(0, 1, usize::MAX), &[4, 2]), None);
+        let f = s.view(&View::Flip(smallvec![0, 2]), &[2, 3, 4]).unwrap();
+        assert_eq!((f.offset, f.strides.as_slice()), (15, &[-12, 4, -1][..]));
+        let flat = f.view(&View::Reshape, &[6, 4]);
+        assert_eq!(flat, None, "only one of two axes is read backwards");
     }
 
     #[test]

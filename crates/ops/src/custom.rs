@@ -9,8 +9,9 @@ use std::sync::Arc;
 use pleach_graph::TypeError;
 use pleach_tensor::DType;
 
+use crate::carrier::is_reserved;
 use crate::operation::{self, Fixed, Operation};
-use crate::{Fused, OPERATORS, Op, Primitive, Var};
+use crate::{OPERATORS, Op, Primitive, Var};
 
 /// An operator from outside of the library.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl Custom {
         let name = self.operation().name();
         let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
         let why = match () {
-            () if name == Fused::NAME || OPERATORS.iter().any(|known| known.name == name) => {
+            () if is_reserved(name) || OPERATORS.iter().any(|known| known.name == name) => {
                 "the name is that of an operator of the library"
             }
             () if name.is_empty() || !name.chars().all(word) => "the name is not one word",

@@ -51,6 +51,7 @@ pub mod sinh;
 pub mod softplus;
 pub mod sqrt;
 pub mod stop_gradient;
+pub mod straight_through;
 pub mod sub;
 pub mod tan;
 pub mod tanh;

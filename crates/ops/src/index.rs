@@ -1,6 +1,7 @@
 //! Operators that read and write by index.
 
 pub mod gather;
+pub mod scatter;
 pub mod scatter_add;
 pub mod take;
 pub mod take_add;

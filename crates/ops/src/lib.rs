@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod carrier;
 mod check_types;
 mod compose;
 pub mod control;
@@ -47,11 +48,15 @@ mod sample;
 mod session;
 pub mod shape;
 pub mod source;
+mod transforms;
 mod var;
 
+pub use carrier::Carrier;
 pub use compose::conv::ConvOptions;
+pub use compose::indexing::{Bounds, ELLIPSIS, Index, Indices, NEW_AXIS, step};
 pub use compose::loss;
 pub use compose::normalization::Moments;
+pub use compose::padding::PadMode;
 pub use compose::pool::PoolOptions;
 pub use compose::resample::{Interpolation, Resize, ResizeTo};
 pub use compose::spatial::{Padding, PerAxis};
@@ -70,6 +75,8 @@ pub use primitive::{EvalError, Grad, Primitive, Tangent, Variadic};
 pub use real::Real;
 pub use sample::{Dims, Domain, Operand as SampleOperand, Sample};
 pub use session::{Mode, Session};
+pub use shape::reshape::Lengths;
+pub use transforms::Transforms;
 pub use var::{Operand, Var};
 
 /// A computation graph of [`Op`]s.

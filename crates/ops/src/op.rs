@@ -7,9 +7,10 @@ use pleach_kernels::Lowering;
 use pleach_tensor::{DType, Tensor, Type};
 use smallvec::SmallVec;
 
+use crate::carrier::Kind;
 use crate::operation::{self, Operation};
 use crate::primitive::{EvalError, vars};
-use crate::{AxisRelations, Cost, Custom, Dims, Fused, Graph, Sample, Scan, Session, Var};
+use crate::{AxisRelations, Carrier, Cost, Custom, Dims, Fused, Graph, Sample, Scan, Session, Var};
 
 /// Makes `enum Op` and its dispatch from one list: `group::file::Struct(arity)`, with `(..)` for
 /// a variadic operator.
@@ -17,14 +18,15 @@ macro_rules! operators {
     ($($group:ident::$file:ident::$op:ident $arity:tt),* $(,)?) => {
         $(pub use crate::$group::$file::$op;)*
 
-        /// An operation of a graph: one of the library's operators, a fused region, a
-        /// result of a loop, or a [`Custom`] one.
+        /// An operation of a graph: one of the library's operators, a fused region, a result of a
+        /// loop, the carrier of a user's gradient, or a [`Custom`] one.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "every variant is documented at its struct")]
         pub enum Op {
             $($op($op),)*
             Fused(Fused),
             Scan(Scan),
+            Carrier(Carrier),
             Custom(Custom),
         }
 
@@ -35,6 +37,7 @@ macro_rules! operators {
                     $(Op::$op(op) => op,)*
                     Op::Fused(op) => op,
                     Op::Scan(op) => op,
+                    Op::Carrier(op) => op,
                     Op::Custom(op) => op.operation(),
                 }
             }
@@ -61,6 +64,7 @@ macro_rules! operators {
                     $(Op::$op(op) => operators!(@retype $op $arity op from to),)*
                     Op::Fused(op) => Op::Fused(op.retype(from, to)),
                     Op::Scan(op) => Op::Scan(op.retype(from, to)),
+                    Op::Carrier(op) => Op::Carrier(op.retype(from, to)),
                     Op::Custom(op) => Op::Custom(op.retype(from, to)),
                 }
             }
@@ -258,6 +262,9 @@ impl Operator for Op {
         }
         if name == Scan::NAME {
             return Scan::parse(attributes, registry).map(Op::Scan);
+        }
+        if let Some(kind) = Kind::by_name(name) {
+            return Carrier::parse(kind, attributes, registry).map(Op::Carrier);
         }
         match Op::parse_builtin(name, attributes) {
             Some(parsed) => parsed.map_err(|why| format!("{name}: {why}")),

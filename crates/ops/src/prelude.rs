@@ -3,10 +3,13 @@
 pub use pleach_graph::{Grad as GraphGrad, NodeId, Operator, Traits, TypeError};
 pub use pleach_tensor::{BOOL, DType, F32, F64, I32, I64, Key, Shape, Tensor, Type, U8};
 
+pub use crate::compose::indexing::{ELLIPSIS, NEW_AXIS, step};
+pub use crate::compose::padding::PadMode;
 pub use crate::loss::Reduction;
 pub use crate::reduce::{All, Keep};
 pub use crate::{
-    EvalError, Graph, GraphExt, Init, MatMul, Op, Operand, Param, Params, Primitive, Var,
+    EvalError, Graph, GraphExt, Init, MatMul, Op, Operand, Param, Params, Primitive, Transforms,
+    Var,
 };
 
 /// What every operator's file imports.
@@ -18,7 +21,9 @@ pub mod rules {
     pub use smallvec::SmallVec;
 
     pub use crate::check_types::{Require, require_axes, require_axis, require_shape};
-    pub use crate::reference::{binary, compare, map, movement, reduce, scatter, unary};
+    pub use crate::reference::{
+        binary, compare, map, movement, movement_or, reduce, scatter, unary,
+    };
     pub use crate::{
         Axis, AxisRelations, Cost, CumProd, Dims, EvalError, Full, Gather, Grad, Graph, LinearScan,
         Op, Operand, Primitive, Real, Sample, ScatterAdd, Sum, Take, TakeAdd, Tangent, Var,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An `f64` attribute. Equality and hashing go by bits, so nodes that differ in the sign of a
 /// zero are different nodes, and NaN equals itself.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Real(pub f64);
 

@@ -55,9 +55,15 @@ pub fn compare(
 
 /// The tensor of type `y` whose element at an index is the element of `x` at the index that
 /// `from` gives, or zero if it gives none. Moves bits.
-pub fn movement(
+pub fn movement(x: &Tensor, y: &Type, from: impl FnMut(&[usize]) -> Option<Vec<usize>>) -> Tensor {
+    movement_or(x, y, 0.0, from)
+}
+
+/// As [`movement`], with `value` where `from` gives no index; integers take it cut off.
+pub fn movement_or(
     x: &Tensor,
     y: &Type,
+    value: f64,
     mut from: impl FnMut(&[usize]) -> Option<Vec<usize>>,
 ) -> Tensor {
     let strides = x.shape().strides();
@@ -65,10 +71,12 @@ pub fn movement(
         let index = from(&unravel(i, y.shape()))?;
         Some(index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>())
     };
+    let float = x.dtype().is_float();
     for_dtype!(x.dtype(), T => {
         let data = x.as_slice::<T>().unwrap_or_default();
-        let zero = <T as Element>::from_i64(0);
-        let out: Vec<T> = (0..y.numel()).map(|i| source(i).map_or(zero, |j| data[j])).collect();
+        let integer = || <T as Element>::from_i64(value as i64);
+        let other = if float { <T as Element>::from_f64(value) } else { integer() };
+        let out: Vec<T> = (0..y.numel()).map(|i| source(i).map_or(other, |j| data[j])).collect();
         Tensor::new(y.shape().clone(), out).expect("one element for each of the type")
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod broadcast;
 pub mod concat;
+pub mod flip;
 pub mod pad;
 pub mod permute;
 pub mod reshape;

@@ -115,7 +115,7 @@ fn shapes_that_do_not_fit() {
         |g| {
             let x = g.input("x", F32, [2, 3]);
             x.reshape([4]);
-            x.reshape([1 << 40, 1 << 40]);
+            x.reshape([1_usize << 40, 1 << 40]);
             x.slice(1, 2..4);
             x.slice_step(1, 0..3, 0);
             x.pad(&[(1, 1)]);
@@ -207,7 +207,7 @@ fn one_mistake_is_one_error_however_far_it_spreads() {
             let _ = (bad.matmul(x), x.matmul(bad), bad.cross_entropy(x), x.mse(bad), bad.t());
             let _ = (bad.permute(&[4]), bad.flatten(3), bad.broadcast_to([1]), bad.sum_to([9]));
             let _ = (bad.select(x, x), x.less(0.0).select(bad, 1.0), bad.select(1.0, 2.0));
-            let _ = (bad.gather(3, x), x.gather(0, bad), bad.take(0, x), bad.scatter_add(1, x, 2));
+            let _ = (bad.gather(3, x), x.gather(0, bad), bad.take(0, x), bad.scatter_sum(1, x, 2));
             let _ =
                 (bad.concat(&[x], 4), x.concat(&[bad], 0), bad.stack(&[x], 9), bad.one_hot(3, F32));
             let _ =

@@ -132,7 +132,11 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
         Op::Minimum(_) => Range { high: x(0).high.min(x(1).high), ..x(0).union(x(1)) },
         Op::Select(_) => x(1).union(x(2)),
         Op::Cast(_) => x(0).rounded(single),
-        Op::StopGradient(_) | Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) => x(0),
+        Op::StopGradient(_)
+        | Op::StraightThrough(_)
+        | Op::Reshape(_)
+        | Op::Permute(_)
+        | Op::Broadcast(_) => x(0),
         _ => Range::ANY,
     }
 }

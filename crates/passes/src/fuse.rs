@@ -51,7 +51,10 @@ enum Users {
 }
 
 fn fusible(op: &Op) -> bool {
-    op.traits().has(Traits::ELEMENTWISE) && !matches!(op, Op::Custom(_) | Op::StopGradient(_))
+    op.traits().has(Traits::ELEMENTWISE) && {
+        let identity = matches!(op, Op::StopGradient(_) | Op::StraightThrough(_));
+        !identity && !matches!(op, Op::Custom(_))
+    }
 }
 
 fn is_splat(g: &Graph, id: NodeId) -> bool {

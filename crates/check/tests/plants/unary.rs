@@ -128,8 +128,8 @@ pub(crate) static UNARY: &[Plant<1>] = plants! {
     "a sine of the wrong frequency", M, (0.1, 1.0), y = |x| (x * 2.0).exp(),
         |y, dy| right dy * y * 2.0, wrong dy * x.exp() * 2.0;
     "slice off by one", &[5], (-2.0, 2.0), y = |x| x.gather(0, after_first(x, 4)),
-        |y, dy| right dy.scatter_add(0, after_first(x, 4), 5),
-        wrong dy.scatter_add(0, x.graph().iota(I64, [4], 0), 5);
+        |y, dy| right dy.scatter_sum(0, after_first(x, 4), 5),
+        wrong dy.scatter_sum(0, x.graph().iota(I64, [4], 0), 5);
     "permutation instead of its inverse", &[2, 2, 2], (-2.0, 2.0), y = |x| x.permute(&[1, 2, 0]),
         |y, dy| right dy.permute(&[2, 0, 1]), wrong dy.permute(&[1, 2, 0]);
     "transpose forgotten", &[3, 3], (-2.0, 2.0), y = |x| x.t(),
@@ -146,9 +146,9 @@ pub(crate) static UNARY: &[Plant<1>] = plants! {
         |y, dy| right x.equal(y).select(dy, 0.0), wrong x.equal(-(-x).max(0)).select(dy, 0.0);
     "gather overwrites instead of adding", &[3], (-2.0, 2.0),
         y = |x| x.gather(0, indices(x, [0, 0, 2, 2])),
-        |y, dy| right dy.scatter_add(0, indices(x, [0, 0, 2, 2]), 3),
+        |y, dy| right dy.scatter_sum(0, indices(x, [0, 0, 2, 2]), 3),
         wrong (dy * weights(x, [0.0, 1.0, 0.0, 1.0]))
-            .scatter_add(0, indices(x, [0, 0, 2, 2]), 3);
+            .scatter_sum(0, indices(x, [0, 0, 2, 2]), 3);
     "softmax without its rank-one part", &[4], (-2.0, 2.0), y = |x| x.softmax(0),
         |y, dy| right y * (dy - (dy * y).sum(0)), wrong y * (1.0 - y) * dy;
     "logsumexp not normalized", &[4], (-2.0, 2.0), y = |x| x.logsumexp(0),

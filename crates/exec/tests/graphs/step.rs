@@ -118,7 +118,7 @@ pub fn step<'g>(
             let len = 1 + c.below(5);
             if c.below(2) == 0 {
                 let i = indices(g, c, values, len, Some(&shape))?;
-                return near(x.scatter_add(axis as i64, i, len));
+                return near(x.scatter_sum(axis as i64, i, len));
             }
             let ty = Type::new(I64, [shape[axis]]).ok()?;
             let i = Tensor::build_i64(&ty, |i| (i % len) as i64);

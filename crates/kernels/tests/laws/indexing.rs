@@ -1,4 +1,4 @@
-//! Take, gather and their adjoints.
+//! Take, gather, their adjoints, and scatter.
 
 use pleach_kernels::{Kernel, RunError, Slice};
 use pleach_tensor::{DType, F32, F64, I32, I64};
@@ -88,20 +88,30 @@ proptest! {
         for (at, want) in indices(&dims).zip(want) {
             prop_assert!(agree(read(&after, &dx, &at), want, dtype, 0.0, 0.0));
         }
+        let z = bench.output(dtype, &dims);
+        let after = bench.run(vec![Kernel::Scatter { axis, x: x.clone(), indices: index.clone(), src: dy.clone(), output: z.clone() }]);
+        let from: Vec<Vec<usize>> = indices(&out).map(|at| source(&bench, &at)).collect();
+        for at in indices(&dims) {
+            let last = indices(&out).zip(&from).filter(|(_, to)| **to == at).last();
+            let want = last.map_or(read(&bench.buffers, &x, &at), |(i, _)| read(&bench.buffers, &dy, &i));
+            prop_assert!(agree(read(&after, &z, &at), want, dtype, 0.0, 0.0));
+        }
     }
 
     #[test]
-    fn bad_indices_are_reported_and_nothing_is_written(bad in prop::sample::select(vec![-1i64, 5, i64::MIN, i64::MAX, 1 << 33]), at in 0usize..7, kind in 0usize..4, seed: u64) {
+    fn bad_indices_are_reported_and_nothing_is_written(bad in prop::sample::select(vec![-1i64, 5, i64::MIN, i64::MAX, 1 << 33]), at in 0usize..7, kind in 0usize..5, seed: u64) {
         let mut bench = Bench::new(seed);
         let index = bench.output(I64, &[7]);
         for i in 0..7 {
             write(&mut bench.buffers, &index, &[i], V::I(if i == at { bad } else { 2 }));
         }
         let (five, seven) = (bench.output(F32, &[5]), bench.output(F32, &[7]));
+        let y = bench.output(F32, &[5]);
         let kernel = match kind {
             0 => Kernel::Take { axis: 0, x: five, indices: index, output: seven },
             1 => Kernel::Gather { axis: 0, x: five, indices: index, output: seven },
             2 => Kernel::TakeAdd { axis: 0, dy: seven, indices: index, output: five },
+            3 => Kernel::Scatter { axis: 0, x: five, indices: index, src: seven, output: y },
             _ => Kernel::ScatterAdd { axis: 0, dy: seven, indices: index, output: five },
         };
         let program = bench.program(vec![kernel]);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::check_indices;
 use crate::prelude::rules::*;
+use crate::shape::slice::{Range, Slice};
 
 /// `y[.., i, ..] = x[.., indices[.., i, ..], ..]` along `axis`: PyTorch's `gather`.
 ///
@@ -28,13 +29,30 @@ impl Gather {
 }
 
 impl<'g> Var<'g> {
-    /// Elements chosen along an axis, see [`Gather`].
+    /// Elements chosen along an axis, see [`Gather`]. Along the others the indices may be
+    /// shorter than the value.
     #[track_caller]
     pub fn gather(self, axis: i64, indices: Var<'g>) -> Var<'g> {
         match self.axis(axis) {
-            Ok(axis) => self.record(Gather::new(axis), &[self, indices]),
+            Ok(axis) => {
+                let x = self.corner(&indices.shape(), Some(axis));
+                self.record(Gather::new(axis), &[x, indices])
+            }
             Err(reason) => self.refuse("gather", &[self, indices], reason),
         }
+    }
+
+    /// The first elements along every axis but `but`, as many as `shape` has; the value itself if
+    /// the shape does not fit in it.
+    #[track_caller]
+    pub(crate) fn corner(self, shape: &Shape, but: Option<usize>) -> Var<'g> {
+        let own = self.shape();
+        let stop = |axis: usize| if Some(axis) == but { own[axis] } else { shape[axis] };
+        if own.rank() != shape.rank() || (0..own.rank()).any(|axis| stop(axis) > own[axis]) {
+            return self;
+        }
+        let range = |axis| Range { start: 0, stop: stop(axis), step: 1 };
+        self.record(Slice::new(&(0..own.rank()).map(range).collect::<Vec<_>>()), &[self])
     }
 }
 
@@ -112,10 +130,12 @@ mod tests {
         let x6 = Tensor::new([2, 3], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         let at = |a: i64, b: i64| Tensor::new([2, 1], vec![a, b]).unwrap();
         assert_eq!(y.eval(&[&x6, &at(2, 0)]).unwrap().to_f64s(), [2.0, 3.0]);
+        assert_eq!(x.gather(0, i).eval(&[&x6, &at(1, 0)]).unwrap().to_f64s(), [3.0, 0.0]);
         let error = y.eval(&[&x6, &at(3, 0)]).unwrap_err();
         assert_eq!(error.to_string(), "index 3 is out of range for an axis of length 3");
         assert!(y.eval(&[&x6, &at(-1, 0)]).is_err());
         assert!(x.gather(1, x).ok().is_err()); // (C1)
-        assert!(x.gather(0, i).ok().is_err()); // (C2)
+        let long = g.input("long", I64, [3, 1]);
+        assert!(x.gather(1, long).ok().is_err()); // (C2)
     }
 }

@@ -36,12 +36,12 @@ impl ScatterAdd {
 }
 
 impl<'g> Var<'g> {
-    /// Elements added up at indices along an axis of length `len`, see [`ScatterAdd`].
+    /// Elements added up at indices along an axis of length `len`, from zeros; see [`ScatterAdd`].
     #[track_caller]
-    pub fn scatter_add(self, axis: i64, indices: Var<'g>, len: usize) -> Var<'g> {
+    pub fn scatter_sum(self, axis: i64, indices: Var<'g>, len: usize) -> Var<'g> {
         match self.axis(axis) {
             Ok(axis) => self.record(ScatterAdd::new(axis, len), &[self, indices]),
-            Err(reason) => self.refuse("scatter_add", &[self, indices], reason),
+            Err(reason) => self.refuse("scatter_sum", &[self, indices], reason),
         }
     }
 }
@@ -112,12 +112,12 @@ mod tests {
         let (x, i) = (g.input("x", F32, [3]), g.input("i", I64, [3]));
         let x3 = Tensor::new([3], vec![1.0f32, 2.0, 4.0]).unwrap();
         let at = Tensor::new([3], vec![1i64, 1, 0]).unwrap();
-        assert_eq!(x.scatter_add(0, i, 2).eval(&[&x3, &at]).unwrap().to_f64s(), [4.0, 3.0]);
-        assert!(x.scatter_add(0, i, 1).eval(&[&x3, &at]).is_err());
-        assert!(x.scatter_add(0, x, 2).ok().is_err()); // (C2)
+        assert_eq!(x.scatter_sum(0, i, 2).eval(&[&x3, &at]).unwrap().to_f64s(), [4.0, 3.0]);
+        assert!(x.scatter_sum(0, i, 1).eval(&[&x3, &at]).is_err());
+        assert!(x.scatter_sum(0, x, 2).ok().is_err()); // (C2)
         let j = g.input("j", I64, [2]);
-        assert!(x.scatter_add(0, j, 2).ok().is_err()); // (C3)
+        assert!(x.scatter_sum(0, j, 2).ok().is_err()); // (C3)
         let b = g.input("b", BOOL, [3]);
-        assert!(b.scatter_add(0, i, 2).ok().is_err()); // (C1)
+        assert!(b.scatter_sum(0, i, 2).ok().is_err()); // (C1)
     }
 }

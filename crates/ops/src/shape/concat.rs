@@ -26,13 +26,18 @@ impl Concat {
 }
 
 impl<'g> Var<'g> {
-    /// This value, then `others`, along an axis (`-1` is the last); see [`Concat`].
+    /// This value, then `others`, along an axis (`-1` is the last); see [`Concat`]. Vectors of no
+    /// element are left out where the others are no vectors, as PyTorch does.
     #[track_caller]
     pub fn concat(self, others: &[Var<'g>], axis: i64) -> Var<'g> {
         let all: Vec<Var<'g>> = [&[self], others].concat();
-        match self.axis(axis) {
-            Ok(axis) => self.record(Concat::new(axis), &all),
-            Err(reason) => self.refuse("concat", &all, reason),
+        let empty = |v: &Var<'g>| v.ty().is_some_and(|ty| ty.shape()[..] == [0]);
+        let full: Vec<Var<'g>> = all.iter().copied().filter(|v| !empty(v)).collect();
+        let leave_out = full.iter().any(|v| v.shape().rank() != 1);
+        let parts = if leave_out { full } else { all };
+        match parts[0].axis(axis) {
+            Ok(axis) => self.record(Concat::new(axis), &parts),
+            Err(reason) => self.refuse("concat", &parts, reason),
         }
     }
 }

@@ -59,10 +59,10 @@ impl<'g> Var<'g> {
         }
     }
 
-    /// The last two axes exchanged: the transpose of a matrix.
+    /// The last two axes exchanged: the transpose of a matrix. A vector or scalar stays.
     #[track_caller]
     pub fn t(self) -> Var<'g> {
-        self.transpose(-2, -1)
+        if self.ty().is_some_and(|ty| ty.rank() < 2) { self } else { self.transpose(-2, -1) }
     }
 }
 
@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(y.shape(), [4, 2, 3].into());
         assert_eq!(y.permute(&[1, 2, 0]).id(), x.id());
         assert_eq!(x.t().shape(), [2, 4, 3].into());
+        assert_eq!(x.flatten(0).t().shape(), [24].into());
         assert!(x.permute(&[0, 0, 1]).ok().is_err()); // (C1)
     }
 }

@@ -24,23 +24,85 @@ impl Reshape {
     }
 }
 
-impl<'g> Var<'g> {
-    /// The same elements under another shape, see [`Reshape`].
-    #[track_caller]
-    pub fn reshape(self, shape: impl Into<Shape>) -> Var<'g> {
-        self.record(Reshape::new(&shape.into()), &[self])
-    }
+/// Lengths of axes as users give them; one of them may be `-1`: whatever is left.
+pub trait Lengths {
+    /// The shape of `numel` elements.
+    ///
+    /// # Errors
+    /// [`TypeError::Attribute`] if a length is negative, two are `-1`, or what is left is not a
+    /// whole number.
+    fn lengths(self, numel: usize) -> Result<Shape, TypeError>;
+}
 
-    /// All axes from `axis` on joined into one: `[B, C, H, W]` from 1 is `[B, C·H·W]`.
-    #[track_caller]
-    pub fn flatten(self, axis: i64) -> Var<'g> {
-        let shape = self.shape();
-        match if shape.rank() == 0 { Ok(0) } else { self.axis(axis) } {
-            Ok(axis) => {
-                let rest = shape[axis..].iter().product();
-                self.reshape(shape[..axis].iter().copied().chain([rest]).collect::<Shape>())
+fn infer_lengths(lengths: &[i64], numel: usize) -> Result<Shape, TypeError> {
+    let why = |what: &str| Err(TypeError::Attribute(format!("lengths {lengths:?}: {what}")));
+    if lengths.iter().any(|&n| n < -1) {
+        return why("a length is negative");
+    }
+    let unknown = lengths.iter().filter(|&&n| n == -1).count();
+    if unknown > 1 {
+        return why("more than one is -1");
+    }
+    let known = lengths.iter().filter(|&&n| n >= 0);
+    let product = known.fold(1usize, |p, &n| p.saturating_mul(n as usize));
+    if unknown == 1 && (product == 0 || !numel.is_multiple_of(product)) {
+        return why(&format!("no length at -1 gives {numel} elements"));
+    }
+    Ok(lengths.iter().map(|&n| if n == -1 { numel / product } else { n as usize }).collect())
+}
+
+macro_rules! shapes_as_lengths {
+    ($([$($generic:tt)*] $type:ty;)*) => {$(
+        impl<$($generic)*> Lengths for $type {
+            fn lengths(self, _: usize) -> Result<Shape, TypeError> {
+                Ok(self.into())
             }
-            Err(reason) => self.refuse("flatten", &[self], reason),
+        }
+    )*};
+}
+
+shapes_as_lengths! {
+    [] Shape;
+    [] &Shape;
+    [] Vec<usize>;
+    [] &[usize];
+    [const N: usize] [usize; N];
+}
+
+/// Of a scalar: the lengths of no axis, `[]`, have no type of their own.
+impl Lengths for () {
+    fn lengths(self, _: usize) -> Result<Shape, TypeError> {
+        Ok(Shape::scalar())
+    }
+}
+
+impl Lengths for &[i64] {
+    fn lengths(self, numel: usize) -> Result<Shape, TypeError> {
+        infer_lengths(self, numel)
+    }
+}
+
+impl<const N: usize> Lengths for [i64; N] {
+    fn lengths(self, numel: usize) -> Result<Shape, TypeError> {
+        infer_lengths(&self, numel)
+    }
+}
+
+impl<const N: usize> Lengths for [i32; N] {
+    fn lengths(self, numel: usize) -> Result<Shape, TypeError> {
+        infer_lengths(&self.map(i64::from), numel)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The same elements under another shape, see [`Reshape`]. One length may be `-1`: whatever
+    /// is left. A value of one element becomes a scalar by `x.reshape(())`.
+    #[track_caller]
+    pub fn reshape(self, shape: impl Lengths) -> Var<'g> {
+        let Some(ty) = self.ty() else { return self.untyped("reshape", &[self]) };
+        match shape.lengths(ty.numel()) {
+            Ok(shape) => self.record(Reshape::new(&shape), &[self]),
+            Err(reason) => self.refuse("reshape", &[self], reason),
         }
     }
 }
@@ -111,6 +173,20 @@ mod tests {
         assert!(
             error.starts_with("reshape(shape:[4])(f32[2, 3]): numbers of elements differ, 6 and 4")
         );
-        assert_eq!(g.input("y", F32, [2, 3, 4]).flatten(1).shape(), [2, 12].into());
+    }
+
+    #[test]
+    fn one_length_may_be_left_out() {
+        let g = Graph::new();
+        let x = g.input("x", F32, [2, 6]);
+        assert_eq!(x.reshape([3, -1]).shape(), [3, 4].into());
+        assert_eq!(x.reshape([-1, 12]).shape(), [1, 12].into());
+        assert_eq!(x.sum_all().reshape([1]).reshape(()).shape(), Shape::scalar());
+        let refused = |y: Var<'_>| y.ok().unwrap_err().to_string();
+        assert!(refused(x.reshape([5, -1])).contains("no length at -1 gives 12 elements"));
+        assert!(refused(x.reshape([-1, -1])).contains("more than one is -1"));
+        assert!(refused(x.reshape([-2, 6])).contains("a length is negative"));
+        let none = g.input("none", F32, [0, 3]);
+        assert!(refused(none.reshape([0, -1])).contains("no length"));
     }
 }

@@ -41,5 +41,6 @@ pub(super) fn rules() -> Vec<Rule> {
 
         // After differentiation it is nothing; of gradients taken later it would change all.
         stop_gradient: E, L "sg(x) = x"                  stop_gradient(x) => x;
+        straight:      E, L "st(x, y) = x"               straight_through(x, y) => x;
     }
 }

@@ -125,7 +125,7 @@ fn the_hinge_of_classes_counts_the_others() {
     let w = g.constant(Tensor::new([3], vec![3.0, 6.0, 0.0]).unwrap());
     assert_eq!(value(each.weight(w).call(x, y)), [4.0, 2.0]);
     assert_eq!(
-        value(x.slice(0, 0..1).reshape([3]).multi_margin(y.slice(0, 0..1).reshape([]))),
+        value(x.slice(0, 0..1).reshape([3]).multi_margin(y.slice(0, 0..1).reshape(()))),
         [2.0 / 3.0]
     );
 }
