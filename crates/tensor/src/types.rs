@@ -42,7 +42,9 @@ impl Type {
     /// [`ShapeError::TooLarge`] if the number of bytes does not fit `isize`.
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Result<Type, ShapeError> {
         let shape = shape.into();
-        let fits = shape.checked_numel().is_some_and(|n| n <= isize::MAX as usize / 16);
+        // Without the axes of length 0: strides and arrays count what lies beside them.
+        let lengths: Shape = shape.iter().copied().filter(|&n| n != 0).collect();
+        let fits = lengths.checked_numel().is_some_and(|n| n <= isize::MAX as usize / 16);
         if fits { Ok(Type { dtype, shape }) } else { Err(ShapeError::TooLarge { dtype, shape }) }
     }
 
@@ -154,5 +156,7 @@ mod tests {
         );
         assert!(Type::new(F32, [usize::MAX / 32]).is_ok());
         assert!(Type::new(F32, [usize::MAX / 31]).is_err());
+        // An axis of length 0 does not excuse the others.
+        assert!(Type::new(F32, [usize::MAX / 31, 0]).is_err());
     }
 }
