@@ -8,6 +8,7 @@
 //! | pooling | [`MaxPool`], [`AvgPool`], [`AdaptiveAvgPool`], [`AdaptiveMaxPool`], [`Flatten`] |
 //! | normalization | [`BatchNorm`], [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] |
 //! | noise against overfitting | [`Dropout`] |
+//! | sequences | [`Rnn`], [`Lstm`], [`Gru`], your own [`Cell`] in [`Recurrent`] |
 //! | layers in a row | [`Sequential`] |
 //! | initial values | [`init`] |
 //! | a whole model | [`zoo`] |
@@ -29,6 +30,7 @@
 //! assert_eq!(y.shape(), [5, 2].into());
 //! ```
 
+mod cell;
 mod conv;
 mod dropout;
 mod embedding;
@@ -36,13 +38,16 @@ pub mod init;
 mod linear;
 mod norm;
 mod pool;
+mod recurrent;
 mod sequential;
 pub mod zoo;
 
+pub use cell::{Cell, ElmanCell, Gru, GruCell, Lstm, LstmCell, ReluCell, ReluRnn, Rnn};
 pub use conv::{Conv, ConvTranspose};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Flatten, MaxPool};
+pub use recurrent::{Layout, Recurrent, Weights};
 pub use sequential::{Layer, Sequential};
