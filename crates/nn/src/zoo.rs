@@ -3,6 +3,9 @@
 //! | model | item | parameters |
 //! |---|---|---|
 //! | layers with ReLU between them | [`Mlp`] | `Σ (in + 1) · out` |
+//! | two convolutions and three linear layers | [`LeNet`] | 61,706 |
+//! | pairs of small convolutions | [`Vgg`] | 307,498 at 3×32×32 |
+//! | residual blocks | [`ResNet`], [`ResBlock`] | 78,042 with 16, 32, 64 channels |
 //! | solution of a differential equation | [`Pinn`] | `Σ (in + 1) · out` |
 //! | differential equation with a learned right side | [`Ode`] | of the cell, for any number of steps |
 //! | are two things alike? | [`Siamese`] | those of one encoder |
@@ -12,13 +15,19 @@
 //! says its computation. Losses and optimizers are chosen by who trains it.
 
 mod autoencoder;
+mod lenet;
 mod mlp;
 mod ode;
 mod pinn;
+mod resnet;
 mod siamese;
+mod vgg;
 
 pub use autoencoder::Autoencoder;
+pub use lenet::LeNet;
 pub use mlp::Mlp;
 pub use ode::Ode;
 pub use pinn::Pinn;
+pub use resnet::{ResBlock, ResNet};
 pub use siamese::Siamese;
+pub use vgg::Vgg;
