@@ -9,11 +9,128 @@
 //! | equal variance both ways, before `tanh` | [`xavier_uniform`], [`xavier_normal`] |
 //! | equal variance forward, before `relu` | [`he_uniform`], [`he_normal`] with [`RELU_GAIN`] |
 //! | equal variance backward, before `relu` | the same with `fan_out` for `fan_in` |
+//! | the gain of an activation | [`Nonlinearity::gain`] |
+//! | the same by the names of activations | [`kaiming_uniform`], [`kaiming_normal`] |
 //! | what PyTorch's layers begin with | [`default_uniform`] |
+//! | equal lengths of signals exactly | [`orthogonal`] |
+//! | no outliers | [`trunc_normal`] |
+//! | to begin as the identity | [`eye`], [`dirac`] |
+//! | plain numbers | [`zeros`], [`ones`], [`constant`], [`uniform`], [`normal`], [`sparse`] |
+//! | the fans of PyTorch's weights | [`fans`] |
+//!
+//! Every initializer is a value, [`Init`]: what it draws follows from the parameter's key, which
+//! is a function of the model's seed and the parameter's name.
 
 use std::f64::consts::SQRT_2;
 
-use pleach_ops::Init;
+use pleach_ops::{Init, Real};
+
+/// All zeros.
+pub fn zeros() -> Init {
+    Init::zeros()
+}
+
+/// All ones.
+pub fn ones() -> Init {
+    Init::ones()
+}
+
+/// Every element `value`.
+pub fn constant(value: f64) -> Init {
+    Init::full(value)
+}
+
+/// Uniform in `[low, high)`.
+pub fn uniform(low: f64, high: f64) -> Init {
+    Init::uniform(low, high)
+}
+
+/// Normal with this mean and standard deviation.
+pub fn normal(mean: f64, std: f64) -> Init {
+    Init::normal(mean, std)
+}
+
+/// Normal, given that it is in `[low, high]`. Mean and deviation are those of the whole normal.
+/// PyTorch's defaults: 0, 1, -2, 2.
+pub fn trunc_normal(mean: f64, std: f64, low: f64, high: f64) -> Init {
+    Init::TruncatedNormal { mean: Real(mean), std: Real(std), low: Real(low), high: Real(high) }
+}
+
+/// A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`. Axes after
+/// the first count as one.
+///
+/// **Source** Saxe, McClelland and Ganguli, ICLR 2014.
+pub fn orthogonal(gain: f64) -> Init {
+    Init::Orthogonal { gain: Real(gain) }
+}
+
+/// A matrix, `N(0, std²)` but for zeros: a fraction `sparsity` of each column, rounded up. (Each
+/// column along axis 0: for PyTorch's weights, of the units that one input goes to.)
+///
+/// **Source** Martens, ICML 2010.
+pub fn sparse(sparsity: f64, std: f64) -> Init {
+    Init::Sparse { sparsity: Real(sparsity), std: Real(std) }
+}
+
+/// A matrix with ones on its diagonal.
+pub fn eye() -> Init {
+    Init::Eye
+}
+
+/// Weights `[outputs, inputs, window..]` of a convolution that gives its input back, in `groups`
+/// of outputs.
+pub fn dirac(groups: usize) -> Init {
+    Init::Dirac { groups }
+}
+
+/// `fan_in` and `fan_out` of a weight `[outputs, inputs, window..]`, as convolutions and PyTorch's
+/// linear layers have it. A [`Linear`](crate::Linear) of this crate has `[inputs, outputs]`.
+pub fn fans(shape: &[usize]) -> (usize, usize) {
+    let [outputs, inputs, ref window @ ..] = *shape else { return (1, 1) };
+    let window: usize = window.iter().product();
+    (inputs * window, outputs * window)
+}
+
+/// What comes after a layer, as far as its start is concerned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Nonlinearity {
+    /// Nothing, or a convolution.
+    Linear,
+    /// The logistic function.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// A ReLU with this slope below 0; PyTorch's default is 0.01.
+    LeakyRelu(f64),
+    /// The scaled exponential unit.
+    Selu,
+}
+
+impl Nonlinearity {
+    /// PyTorch's `calculate_gain`.
+    pub fn gain(self) -> f64 {
+        match self {
+            Nonlinearity::Linear | Nonlinearity::Sigmoid => 1.0,
+            Nonlinearity::Tanh => TANH_GAIN,
+            Nonlinearity::Relu => RELU_GAIN,
+            Nonlinearity::LeakyRelu(slope) => leaky_relu_gain(slope),
+            Nonlinearity::Selu => SELU_GAIN,
+        }
+    }
+}
+
+/// [`he_uniform`] with the gain of what comes after: PyTorch's `kaiming_uniform_`, whose `a` is the
+/// slope of [`Nonlinearity::LeakyRelu`] and whose `mode` says which of [`fans`] is given.
+pub fn kaiming_uniform(fan: usize, after: Nonlinearity) -> Init {
+    he_uniform(fan, after.gain())
+}
+
+/// [`he_normal`] with the gain of what comes after: PyTorch's `kaiming_normal_`.
+pub fn kaiming_normal(fan: usize, after: Nonlinearity) -> Init {
+    he_normal(fan, after.gain())
+}
 
 /// Gain of ReLU, which kills half of the variance: √2.
 pub const RELU_GAIN: f64 = SQRT_2;
@@ -126,6 +243,15 @@ mod tests {
         assert_eq!(leaky_relu_gain(0.01), 1.4141428569978354);
         assert_eq!(leaky_relu_gain(0.2), 1.3867504905630728);
         assert_eq!((leaky_relu_gain(1.0), SELU_GAIN), (1.0, 0.75));
+        use Nonlinearity::*;
+        let gains = [Linear, Sigmoid, Tanh, Relu, LeakyRelu(0.2), Selu].map(Nonlinearity::gain);
+        assert_eq!(gains, [1.0, 1.0, 5.0 / 3.0, SQRT_2, 1.3867504905630728, 0.75]);
+        assert_eq!(kaiming_uniform(3, Relu), he_uniform(3, RELU_GAIN));
+        assert_eq!(kaiming_normal(3, Tanh), he_normal(3, TANH_GAIN));
+        assert_eq!(
+            (fans(&[64, 32, 3, 3]), fans(&[5]), fans(&[4, 0])),
+            ((288, 576), (1, 1), (0, 4))
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod activation;
 mod adaptive;
 mod arithmetic;
+pub(crate) mod attention;
 mod axes;
 mod choice;
 mod columns;

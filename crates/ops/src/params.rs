@@ -1,4 +1,4 @@
-//! Parameters by name: `Params`, its scopes, and how parameters begin.
+//! Parameters by name: `Params` and its scopes.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,83 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pleach_graph::TypeError;
-use pleach_tensor::{DType, Key, Shape, Tensor, Type};
+use pleach_tensor::{DType, Key, Shape, Type};
 use serde::{Deserialize, Serialize};
 
-use crate::{Real, Variable};
+use crate::{Init, Variable};
 
 /// A trained parameter, a buffer, or a slot of an optimizer: a handle to a named, typed value.
 /// The value itself lives in a state.
 pub type Param = Variable;
-
-/// How a variable begins. Random values are a pure function of seed and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// Every element this value.
-    Full(Real),
-    /// Uniform in `[low, high)`.
-    Uniform {
-        /// Least value.
-        low: Real,
-        /// Bound of the values.
-        high: Real,
-    },
-    /// Normal.
-    Normal {
-        /// Mean.
-        mean: Real,
-        /// Standard deviation.
-        std: Real,
-    },
-    /// These values.
-    Value(Arc<Tensor>),
-}
-
-impl Init {
-    /// All zeros.
-    pub fn zeros() -> Init {
-        Init::full(0.0)
-    }
-
-    /// All ones.
-    pub fn ones() -> Init {
-        Init::full(1.0)
-    }
-
-    /// Every element `value`.
-    pub fn full(value: f64) -> Init {
-        Init::Full(Real(value))
-    }
-
-    /// Uniform in `[low, high)`.
-    pub fn uniform(low: f64, high: f64) -> Init {
-        Init::Uniform { low: Real(low), high: Real(high) }
-    }
-
-    /// Normal with this mean and standard deviation.
-    pub fn normal(mean: f64, std: f64) -> Init {
-        Init::Normal { mean: Real(mean), std: Real(std) }
-    }
-
-    /// The first value of a variable of type `ty`.
-    pub fn draw(&self, ty: &Type, key: Key) -> Tensor {
-        match self {
-            Init::Full(value) => Tensor::full(ty, value.0),
-            Init::Uniform { low, high } => Tensor::uniform(ty, key, low.0, high.0),
-            Init::Normal { mean, std } => Tensor::normal(ty, key, mean.0, std.0),
-            Init::Value(value) if value.shape() == ty.shape() => value.cast(ty.dtype()),
-            // An error of the registry, reported by whoever uses the variable.
-            Init::Value(_) => Tensor::full(ty, 0.0),
-        }
-    }
-}
-
-impl From<Tensor> for Init {
-    fn from(value: Tensor) -> Self {
-        Init::Value(Arc::new(value))
-    }
-}
 
 /// What a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! Convolution, pooling, normalization, attention, interpolation.
 
-use pleach::ops::{ConvOptions, Interpolation, Moments, Padding, PerAxis, PoolOptions, Resize};
+use pleach::ops::{
+    Attention, ConvOptions, Interpolation, Moments, Padding, PerAxis, PoolOptions, Resize,
+};
 use pleach::prelude::*;
 
 use super::super::call::{Build, Built, Call, one};
@@ -59,6 +61,16 @@ pub(super) const TABLE: &[(&str, Build)] = &[
     ("nn.functional.rms_norm", |c| {
         let eps = c.given("eps").map(|_| c.float("eps")).transpose()?;
         one(c.x()?.rms_norm(&sizes(c, "normalized_shape")?, c.maybe("weight")?, eps))
+    }),
+    ("nn.functional.scaled_dot_product_attention", |c| {
+        let attention = Attention {
+            mask: c.maybe("attn_mask")?,
+            causal: c.flag_or("is_causal", false)?,
+            dropout: c.float_or("dropout_p", 0.0)?,
+            scale: if c.given("scale").is_some() { Some(c.float("scale")?) } else { None },
+            grouped: c.flag_or("enable_gqa", false)?,
+        };
+        one(attention.call(c.var("query")?, c.var("key")?, c.var("value")?))
     }),
     ("nn.functional.unfold", |c| {
         one(c.x()?.unfold(&c.sizes_or("kernel_size", 2, 1)?, &options(c)?))

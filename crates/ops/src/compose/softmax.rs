@@ -10,7 +10,7 @@ impl<'g> Var<'g> {
     /// and its relatives subtract changes their value by rounding only. Infinite maxima become 0,
     /// or `∞ - ∞` would make NaN of what is not.
     #[track_caller]
-    fn peak(self, axes: &[usize]) -> Var<'g> {
+    pub(super) fn peak(self, axes: &[usize]) -> Var<'g> {
         let m = self.max(Keep(axes)).stop_gradient();
         m.abs().less(f64::INFINITY).select(m, 0.0)
     }

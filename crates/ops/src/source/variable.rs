@@ -57,10 +57,7 @@ impl Variable {
         if let Some(shape) = &self.0.too_large {
             Type::new(self.0.ty.dtype(), shape)?;
         }
-        match &self.0.init {
-            Init::Value(value) => require_shape(value.ty(), self.0.ty.shape()),
-            _ => Ok(()),
-        }
+        self.0.init.check(&self.0.ty)
     }
 
     /// A slot of an optimizer beside this variable: `adam.m` of `hidden.w` is named
