@@ -80,9 +80,9 @@ pub enum TypeError {
         /// Which one, from 0.
         number: usize,
         /// Type of what it belongs to.
-        expected: Type,
+        expected: Box<Type>,
         /// Type of the derivative.
-        got: Type,
+        got: Box<Type>,
     },
     /// A function with a derivative of its own uses a value that the derivative knows nothing of.
     #[error(

@@ -90,7 +90,8 @@ impl Carrier {
         }
         match (0..asked.len()).find(|&i| *results[i] != asked[i]) {
             Some(number) => {
-                let (expected, got) = (asked[number].clone(), results[number].clone());
+                let (expected, got) =
+                    (Box::new(asked[number].clone()), Box::new(results[number].clone()));
                 Err(TypeError::Derivative { what, number, expected, got })
             }
             None => Ok(rule),
