@@ -23,6 +23,7 @@ mod pixels;
 pub(crate) mod pool;
 mod power;
 mod product;
+mod rectifier;
 mod repeat;
 pub(crate) mod resample;
 mod roll;

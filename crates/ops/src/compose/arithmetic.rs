@@ -83,14 +83,14 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn addcmul(self, a: impl Operand<'g>, b: impl Operand<'g>, scale: f64) -> Var<'g> {
         let _at = self.graph().at();
-        self + a.like(self) * b * scale
+        self + a.like(self) * scale * b
     }
 
     /// `self + scale · a / b`, broadcast.
     #[track_caller]
     pub fn addcdiv(self, a: impl Operand<'g>, b: impl Operand<'g>, scale: f64) -> Var<'g> {
         let _at = self.graph().at();
-        self + a.like(self) / b * scale
+        self + a.like(self) * scale / b
     }
 }
 
