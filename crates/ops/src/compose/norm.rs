@@ -86,12 +86,7 @@ impl<'g> Var<'g> {
         let zero = self.equal(0.0);
         let at_zero = if p < 0.0 { f64::INFINITY } else { 0.0 };
         let x = zero.select(1.0, self);
-        let power = if p.fract() == 0.0 && (1.0..=8.0).contains(&p) {
-            x.powi(p as u32)
-        } else {
-            (x.ln() * p).exp()
-        };
-        zero.select(at_zero, power)
+        zero.select(at_zero, x.pow(p))
     }
 }
 
