@@ -128,6 +128,8 @@ impl<'g> Var<'g> {
         axes: impl IntoAxes,
         f: impl FnOnce(Var<'g>, usize) -> Var<'g>,
     ) -> Var<'g> {
+        // A closure is no place of the user's.
+        let _at = self.graph().at();
         self.reduced(op, axes, |x, axes| {
             let (x, axis) = x.as_one_axis(axes);
             f(x, axis)
