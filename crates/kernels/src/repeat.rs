@@ -60,13 +60,17 @@ pub(crate) struct RepeatPlan {
 #[derive(Debug)]
 enum Ready {
     Run(Box<dyn Step>),
-    /// From and to, and how far each moves with a slice, in elements.
-    Copy {
-        from: Slice,
-        to: Slice,
-        moves: [isize; 2],
-        space: Space,
-    },
+    Copy(Box<Part>),
+}
+
+/// A copy of one slice.
+#[derive(Debug)]
+struct Part {
+    from: Slice,
+    to: Slice,
+    /// How far `from` and `to` move with a slice, in elements.
+    moves: [isize; 2],
+    space: Space,
 }
 
 impl RepeatPlan {
@@ -91,7 +95,8 @@ impl RepeatPlan {
             let strides = if load { [&item.strides, slice] } else { [slice, &item.strides] };
             let moves = if load { [step, 0] } else { [0, step] };
             let space = Space::new(&item.dims, &strides);
-            Ok(Ready::Copy { from: from.clone(), to: to.clone(), moves, space })
+            let part = Part { from: from.clone(), to: to.clone(), moves, space };
+            Ok(Ready::Copy(Box::new(part)))
         };
         let actions = actions.iter().map(ready).collect::<Result<_, Fault>>()?;
         Ok(RepeatPlan { length, reverse, actions })
@@ -106,7 +111,8 @@ impl Step for RepeatPlan {
                 match action {
                     // SAFETY: the instruction was checked for this memory.
                     Ready::Run(step) => unsafe { step.run(mem, pool)? },
-                    Ready::Copy { from, to, moves, space } => {
+                    Ready::Copy(part) => {
+                        let Part { from, to, moves, space } = &**part;
                         if space.numel() == 0 {
                             continue;
                         }

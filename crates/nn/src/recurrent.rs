@@ -211,10 +211,10 @@ impl<C: Cell> Recurrent<C> {
             let next = self.cell.step(x, recurrent, &states);
             let Some(&mask) = mask.first() else { return (next.clone(), next[0]) };
             let keep = |(next, old): (&Var<'g>, &Var<'g>)| {
-                mask.broadcast_to(&next.shape()).select(*next, *old)
+                mask.broadcast_to(next.shape()).select(*next, *old)
             };
             let kept = next.iter().zip(&states).map(keep).collect();
-            let y = mask.broadcast_to(&next[0].shape()).select(next[0], 0.0);
+            let y = mask.broadcast_to(next[0].shape()).select(next[0], 0.0);
             (kept, y)
         };
         let slices = (inputs, Vec::from_iter(mask));

@@ -66,8 +66,7 @@ pub(super) fn res_net<'g>(n: &Net<'g>) -> Var<'g> {
     let h = norm("d1", conv("c1", padded().stride(stride), x)).relu();
     let short = norm("ds", conv("short", plain().stride(stride), x));
     let x = (norm("d2", conv("c2", padded(), h)) + short).relu();
-    let mut loss = CrossEntropy::default();
-    loss.label_smoothing = 0.1;
+    let loss = CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() };
     loss.call(n.linear("out", x.mean_over([2, 3])), n.x("y"))
 }
 

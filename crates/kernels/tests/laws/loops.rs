@@ -152,12 +152,33 @@ fn float(op: ScalarOp, f: f64, g: f64) -> f64 {
 /// Does IEEE 754 or integer arithmetic determine every bit?
 fn is_exact(op: ScalarOp) -> bool {
     use ScalarOp::*;
-    match op {
-        Copy | Neg | Abs | Sign | Sqrt | Floor | Ceil | Round | Trunc | Not | Add | Sub | Mul
-        | Div | Max | Min | Fmod | Equal | Less | LessEqual | And | Or | Select | Cast(_)
-        | Const(_) => true,
-        _ => false,
-    }
+    matches!(
+        op,
+        Copy | Neg
+            | Abs
+            | Sign
+            | Sqrt
+            | Floor
+            | Ceil
+            | Round
+            | Trunc
+            | Not
+            | Add
+            | Sub
+            | Mul
+            | Div
+            | Max
+            | Min
+            | Fmod
+            | Equal
+            | Less
+            | LessEqual
+            | And
+            | Or
+            | Select
+            | Cast(_)
+            | Const(_)
+    )
 }
 
 /// Runs one operation over arrays of lengths `dims` and compares every element.

@@ -63,8 +63,9 @@ macro_rules! options {
             })*
             $($(#[$field_doc])*
             #[must_use]
-            pub fn $field(self, $field: $ty) -> Self {
-                $name { $field, ..self }
+            pub fn $field(mut self, $field: $ty) -> Self {
+                self.$field = $field;
+                self
             })*
         }
     };

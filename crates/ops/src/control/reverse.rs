@@ -64,9 +64,9 @@ pub(super) fn vjp(
     }
     carried.extend(captures.iter().map(|&i| (types[i].clone(), zeros(&types[i]))));
     let mut sliced_by: Vec<Given> = Vec::new();
-    for c in 0..carries {
+    for (c, ty) in types.iter().enumerate().take(carries) {
         let before = Op::Scan(Scan::new(of.clone(), of.stacked_carry(c)));
-        sliced_by.push((types[c].clone(), g.push(before, x)));
+        sliced_by.push((ty.clone(), g.push(before, x)));
     }
     sliced_by.extend((carries..sliced).map(|i| (types[i].clone(), x[i])));
     let stack_types: Vec<Type> = of.body().result_types().skip(carries).cloned().collect();

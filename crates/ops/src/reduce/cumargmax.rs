@@ -62,7 +62,7 @@ impl Primitive<1> for CumArgMax {
             lines.scan(y.numel(), |best, i| best.filter(|&b| !further(i, b)).unwrap_or(i))
         } else {
             let v = x.to_i64s();
-            lines.scan(y.numel(), |best, i| best.filter(|&b: &usize| !(v[i] >= v[b])).unwrap_or(i))
+            lines.scan(y.numel(), |best, i| best.filter(|&b: &usize| v[i] < v[b]).unwrap_or(i))
         };
         let inner: usize = x.shape()[self.axis + 1..].iter().product();
         Ok(Tensor::build_i64(y, |i| (places[i] / inner % x.shape()[self.axis]) as i64))

@@ -90,7 +90,7 @@ impl TripletMargin {
         if let Err(refused) = alike("triplet_margin", anchor, &[positive, negative]) {
             return refused;
         }
-        if !(self.p >= 1.0) {
+        if self.p.is_nan() || self.p < 1.0 {
             return wrong("triplet_margin", &all, format!("p must be at least 1, got {}", self.p));
         }
         if let Err(reason) = anchor.axis(-1) {
