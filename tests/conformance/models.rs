@@ -28,16 +28,19 @@ type Build = for<'g> fn(&Net<'g>) -> Var<'g>;
 const TABLE: &[(&str, Build)] = &[
     ("CharModel", recurrent::char_model),
     ("Critic", derivative::critic),
+    ("Encoder", attention::encoder),
     ("LeNet", vision::le_net),
     ("Maml", derivative::maml),
     ("Mlp", dense::mlp),
     ("Ode", derivative::ode),
     ("Pinn", derivative::pinn),
+    ("Regularized", dense::regularized),
     ("ResNet", vision::res_net),
     ("Separable", vision::separable),
     ("Siamese", vision::siamese),
     ("TiedAutoencoder", dense::tied_autoencoder),
     ("TiedLm", recurrent::tied_lm),
+    ("Vae", dense::vae),
 ];
 
 /// Runs every model whose name holds `only`.

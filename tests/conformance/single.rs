@@ -62,7 +62,8 @@ fn worst(got: &Tensor, want: &Tensor) -> Option<(f64, usize)> {
     let (got, want) = (got.to_f64s(), want.to_f64s());
     let scale = want.iter().filter(|x| x.is_finite()).fold(0f64, |m, x| m.max(x.abs()));
     let finite = got.iter().zip(&want).enumerate().filter(|(_, (_, want))| want.is_finite());
-    let errors = finite.map(|(i, (got, want))| ((got - want).abs() / scale, i));
+    // Below this a number is 0 in f32, or loses digits.
+    let errors = finite.map(|(i, (got, want))| ((got - want).abs() / scale.max(1e-30), i));
     // NaN is worst.
     errors.filter(|_| scale >= f64::from(f32::MIN_POSITIVE)).max_by(|a, b| a.0.total_cmp(&b.0))
 }

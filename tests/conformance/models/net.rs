@@ -104,6 +104,12 @@ impl<'g> Net<'g> {
         let bias = format!("{name}.bias");
         if self.has(&bias) { y + self.p(&bias) } else { y }
     }
+
+    /// PyTorch's layer norm `name` over the last axis.
+    pub(crate) fn layer_norm(&self, name: &str, x: Var<'g>) -> Var<'g> {
+        let [weight, bias] = ["weight", "bias"].map(|part| self.p(&format!("{name}.{part}")));
+        x.layer_norm(&[x.size(-1)], Some(weight), Some(bias), 1e-5)
+    }
 }
 
 /// The activation of this name.
@@ -113,6 +119,12 @@ pub(crate) fn activation<'g>(name: &str, x: Var<'g>) -> Var<'g> {
         "tanh" => x.tanh(),
         "sigmoid" => x.sigmoid(),
         "gelu" => x.gelu(),
+        "silu" => x.silu(),
+        "mish" => x.mish(),
+        "elu" => x.elu(1.0),
+        "selu" => x.selu(),
+        "leaky_relu" => x.leaky_relu(0.01),
+        "hardswish" => x.hardswish(),
         "softplus" => x.softplus(),
         "identity" => x,
         other => panic!("no activation {other}"),
