@@ -31,7 +31,6 @@ pub(crate) struct Call<'g> {
     after: RefCell<BTreeMap<String, Var<'g>>>,
 }
 
-#[allow(dead_code, reason = "what the tables of all families need, not what they need today")]
 impl<'g> Call<'g> {
     pub(crate) fn new(
         g: &'g Graph,

@@ -10,7 +10,7 @@ use pleach::prelude::*;
 use serde_json::Value as Json;
 
 use super::report::Report;
-use super::{models, ops, optim};
+use super::{init, models, ops, optim};
 
 const CHANGE: f64 = 1e-3;
 
@@ -162,4 +162,16 @@ fn a_changed_step_rate_or_gradient_fails() {
     let copy = Copy::new("clip.json");
     copy.change_tensor("c0.out.2");
     fails(&copy, optim::clipping, &["clip norm/c0: none: gradient 2 clipped [1, 1, 1] is"]);
+}
+
+#[test]
+fn a_changed_bound_or_deviation_of_an_initializer_fails() {
+    let json = Copy::new("init.json").json();
+    let cases = json["cases"].as_array().unwrap();
+    for (name, what) in [("kaiming_uniform_", "bound"), ("xavier_normal_", "std")] {
+        let at = cases.iter().position(|case| case["init"] == name).unwrap();
+        let copy = Copy::new("init.json");
+        copy.change(&format!("/cases/{at}/{what}"));
+        fails(&copy, init::report, &[&format!("init {name}/"), " is ", ", not "]);
+    }
 }

@@ -24,7 +24,7 @@ fn entries(table: &Json) -> Vec<(&str, &str)> {
 /// What is wrong with reports: failures and missing operators that the table does not have, and
 /// entries of the table that are wrong, have no reason, or are no longer true.
 pub(crate) fn problems(reports: &[Report]) -> Vec<String> {
-    let table: Json = serde_json::from_str(include_str!("differs.json")).unwrap_or_default();
+    let table = table();
     let mut problems = Vec::new();
     let (differs, missing) = (entries(&table["differs"]), entries(&table["unsupported"]));
     if !table["differs"].is_array() || !table["unsupported"].is_array() || differs.len() > MOST {
@@ -59,4 +59,21 @@ pub(crate) fn problems(reports: &[Report]) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Entries of the table that name no case and no operator of these reports.
+pub(crate) fn unknown(reports: &[Report]) -> Vec<String> {
+    let table = table();
+    let lists = [&table["differs"], &table["unsupported"]];
+    let all = lists.into_iter().flat_map(entries);
+    let is_known = |(kind, name): &(&str, &str)| {
+        let of_kind = reports.iter().filter(|report| report.kind == *kind);
+        of_kind.flat_map(|r| &r.cases).any(|(case, _)| case == name || operator(case) == *name)
+    };
+    let unknown = all.filter(|entry| !is_known(entry));
+    unknown.map(|(kind, name)| format!("differs.json: there is no {kind} {name}")).collect()
+}
+
+fn table() -> Json {
+    serde_json::from_str(include_str!("differs.json")).unwrap_or_default()
 }

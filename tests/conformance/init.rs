@@ -123,6 +123,16 @@ fn check(init: &Init, case: &Json) -> Result<(), String> {
     let (low, high) = x
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+    // By formula: what the initializer says of itself.
+    let said = |name: &str, got: f64| match number(&case[name]) {
+        want if want.is_nan() => Ok(()),
+        want => near(&format!("{name} by formula"), got, want, 1e-12 * want),
+    };
+    match init {
+        Init::Normal { std, .. } => said("std", std.0)?,
+        Init::Uniform { high, .. } => said("bound", high.0)?,
+        _ => {}
+    }
     if !case["bound"].is_null() {
         let bound = number(&case["bound"]);
         for (what, got) in [("least", -low), ("largest", high)] {
