@@ -18,13 +18,22 @@ pub struct Embedding {
     pub path: String,
     /// The table, `[rows, width]`.
     pub w: Param,
+    /// A row that stands for nothing: it gets no gradient.
+    pub padding: Option<usize>,
 }
 
 impl Embedding {
     /// A table `w` of `rows` vectors of this width in scope `p`.
     pub fn new(p: &Params, rows: usize, width: usize) -> Embedding {
         let w = p.param("w", [rows, width], Init::normal(0.0, 1.0));
-        Embedding { path: p.path().into(), w }
+        Embedding { path: p.path().into(), w, padding: None }
+    }
+
+    /// A table of which row `padding` stands for nothing: it begins at zeros and gets no gradient.
+    pub fn with_padding(p: &Params, rows: usize, width: usize, padding: usize) -> Embedding {
+        let init = Init::ZeroRow { init: Box::new(Init::normal(0.0, 1.0)), row: padding };
+        let w = p.param("w", [rows, width], init);
+        Embedding { path: p.path().into(), w, padding: Some(padding) }
     }
 
     /// The rows at `indices`. Errors name the layer and the caller's line.
@@ -32,7 +41,11 @@ impl Embedding {
     pub fn call<'g>(&self, indices: Var<'g>) -> Var<'g> {
         let g = indices.graph();
         let _at = g.at_layer(&self.path);
-        g.param(&self.w).take(0, indices)
+        let y = g.param(&self.w).take(0, indices);
+        match self.padding {
+            Some(row) => indices.equal(row).unsqueeze(-1).select(y.stop_gradient(), y),
+            None => y,
+        }
     }
 }
 
@@ -54,5 +67,18 @@ mod tests {
         assert_eq!(dw.to_f64s(), [1.0, 1.0, 0.0, 0.0, 3.0, 3.0]);
         let bad = Tensor::new([2, 2], vec![0i64, 3, 0, 0]).unwrap();
         assert!(y.eval(&[&bad]).is_err());
+    }
+
+    #[test]
+    fn padding_begins_at_zero_and_gets_no_gradient() {
+        let p = Params::seeded(1);
+        let table = Embedding::with_padding(&p.scope("words"), 3, 2, 1);
+        assert_eq!(table.w.initial().to_f64s()[2..4], [0.0, 0.0]);
+        let g = Graph::train();
+        let i = g.constant(Tensor::new([3], vec![1i64, 2, 1]).unwrap());
+        let dw = g.grad(table.call(i).sum_all(), &[g.param(&table.w)])[0].eval(&[]).unwrap();
+        assert_eq!(dw.to_f64s(), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        let _ = Embedding::with_padding(&p.scope("wrong"), 3, 2, 3);
+        assert_eq!(p.errors().len(), 1);
     }
 }

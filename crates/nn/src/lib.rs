@@ -9,7 +9,10 @@
 //! | normalization | [`BatchNorm`], [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] |
 //! | noise against overfitting | [`Dropout`] |
 //! | sequences | [`Rnn`], [`Lstm`], [`Gru`], your own [`Cell`] in [`Recurrent`] |
-//! | layers in a row | [`Sequential`] |
+//! | attention | [`MultiHeadAttention`] with [`Masks`], [`TransformerEncoder`] |
+//! | positions | [`SinusoidalEncoding`], [`LearnedEncoding`] |
+//! | scores by the table of words | [`TiedHead`] |
+//! | layers in a row, a path around one | [`Sequential`], [`Residual`] |
 //! | initial values | [`init`] |
 //! | a whole model | [`zoo`] |
 //!
@@ -30,6 +33,7 @@
 //! assert_eq!(y.shape(), [5, 2].into());
 //! ```
 
+mod attention;
 mod cell;
 mod conv;
 mod dropout;
@@ -38,10 +42,15 @@ pub mod init;
 mod linear;
 mod norm;
 mod pool;
+mod position;
 mod recurrent;
+mod residual;
 mod sequential;
+mod tied_head;
+mod transformer;
 pub mod zoo;
 
+pub use attention::{Masks, MultiHeadAttention, Projection};
 pub use cell::{Cell, ElmanCell, Gru, GruCell, Lstm, LstmCell, ReluCell, ReluRnn, Rnn};
 pub use conv::{Conv, ConvTranspose};
 pub use dropout::Dropout;
@@ -49,5 +58,9 @@ pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Flatten, MaxPool};
+pub use position::{LearnedEncoding, SinusoidalEncoding};
 pub use recurrent::{Layout, Recurrent, Weights};
+pub use residual::Residual;
 pub use sequential::{Layer, Sequential};
+pub use tied_head::TiedHead;
+pub use transformer::{Activation, Transformer, TransformerEncoder, TransformerEncoderLayer};

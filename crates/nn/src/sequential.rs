@@ -6,7 +6,9 @@ use pleach_ops::prelude::*;
 
 use crate::{
     AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Conv, ConvTranspose, Dropout, Embedding,
-    Flatten, GroupNorm, InstanceNorm, LayerNorm, Linear, MaxPool, RmsNorm,
+    Flatten, GroupNorm, InstanceNorm, LayerNorm, LearnedEncoding, Linear, MaxPool,
+    MultiHeadAttention, RmsNorm, SinusoidalEncoding, TiedHead, TransformerEncoder,
+    TransformerEncoderLayer,
 };
 
 /// A function of one value: what [`Sequential`] is made of. Every layer of this crate is one.
@@ -32,6 +34,8 @@ layers! {
     Conv ConvTranspose
     MaxPool AvgPool AdaptiveAvgPool AdaptiveMaxPool Flatten
     BatchNorm LayerNorm RmsNorm GroupNorm InstanceNorm
+    MultiHeadAttention TransformerEncoder TransformerEncoderLayer
+    SinusoidalEncoding LearnedEncoding TiedHead
 }
 
 /// A function as a layer.

@@ -98,8 +98,8 @@ impl<'g> Attention<'g> {
         }
         let (length, inner) = (q.size(-2), q.size(-1));
         let scale = self.scale.unwrap_or_else(|| (inner as f64).sqrt().recip());
-        let scores = self.fold(q * scale, k).matmul(k.t());
-        let scores = unfold(scores, length);
+        // Scaled afterwards: one rounding, and not one of every number of the query.
+        let scores = unfold(self.fold(q, k).matmul(k.t()), length) * scale;
         let masked = match self.masked(scores) {
             Ok(masked) => masked,
             Err(refused) => return refused,
