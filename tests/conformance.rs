@@ -59,8 +59,8 @@ fn print(report: &Report) {
 /// How many cases of the project's own copy pass at least: what cannot be run is no failure, but
 /// must not hide one.
 const PASSED: [(&str, usize); 7] = [
-    ("ops", 1695),
-    ("f32", 1655),
+    ("ops", 1744),
+    ("f32", 1705),
     ("models", 18),
     ("optim", 29),
     ("schedule", 2),

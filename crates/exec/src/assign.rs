@@ -214,6 +214,9 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::Iota { output, .. } => f(output),
         Kernel::Random { key, output, .. } => [key, output].into_iter().for_each(f),
         Kernel::FoldIn { key, n, output } => [key, n, output].into_iter().for_each(f),
+        Kernel::Linalg { inputs, work, output, .. } => {
+            inputs.iter_mut().chain([work, output]).for_each(f);
+        }
         Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => {
             inputs.iter_mut().chain([output]).for_each(f)
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use pleach_graph::{Node, NodeId};
 use pleach_kernels::{
-    AlignedBuf, Axes, BufferId, HostCall, Kernel, Lowering, Reg, Scalar, ScalarOp, ScalarProgram,
-    Slice, View,
+    AlignedBuf, Axes, BufferId, HostCall, Kernel, LinalgOp, Lowering, Reg, Scalar, ScalarOp,
+    ScalarProgram, Slice, View,
 };
 use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
@@ -301,6 +301,17 @@ impl Lowered {
             }
             Lowering::Cumulative { op, axis, reverse } => {
                 Kernel::Cumulative { op, axis, reverse, inputs: operands.collect(), output }
+            }
+            Lowering::Linalg(op) => {
+                let inputs: Vec<Slice> = operands.collect();
+                let lead = inputs[0].dims.len().saturating_sub(2);
+                let count: usize = inputs[0].dims[..lead].iter().product();
+                let size = LinalgOp::work(inputs.iter().map(|s| &s.dims[..]));
+                let dims = [count, size];
+                let bytes = size.saturating_mul(count).saturating_mul(DType::F64.size());
+                let buffer = self.storage(Storage::Arena { bytes });
+                let work = Slice::new(buffer, DType::F64, 0, &dims);
+                Kernel::Linalg { op, inputs, work, output }
             }
             Lowering::Take { axis } => Kernel::Take { axis, x: next(), indices: next(), output },
             Lowering::TakeAdd { axis, .. } => {

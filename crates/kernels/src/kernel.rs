@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Action, Axes, CumulativeOp, HostCall, RandomOp, ReduceOp, ScalarProgram, Slice, Window, Windows,
+    Action, Axes, CumulativeOp, HostCall, LinalgOp, RandomOp, ReduceOp, ScalarProgram, Slice,
+    Window, Windows,
 };
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
@@ -61,6 +62,17 @@ pub enum Kernel {
         /// One operand, or two of the same shape if the operation is linear.
         inputs: Vec<Slice>,
         /// Result, of the same shape.
+        output: Slice,
+    },
+    /// Linear algebra on matrices.
+    Linalg {
+        /// What is computed.
+        op: LinalgOp,
+        /// One operand, or the matrix and the right-hand side of a system.
+        inputs: Vec<Slice>,
+        /// Working memory, packed f64: a row of [`LinalgOp::work`] numbers for every matrix.
+        work: Slice,
+        /// Result.
         output: Slice,
     },
     /// Indices that sort the last axis.
@@ -211,6 +223,7 @@ impl Kernel {
             Kernel::ArgMin { .. } => "argmin",
             Kernel::Cumulative { .. } => "cumulative",
             Kernel::ArgSort { .. } => "argsort",
+            Kernel::Linalg { .. } => "linalg",
             Kernel::Gemm { .. } => "gemm",
             Kernel::Take { .. } => "take",
             Kernel::TakeAdd { .. } => "take_add",
@@ -232,6 +245,7 @@ impl Kernel {
         match self {
             Kernel::Loop { inputs, .. }
             | Kernel::Cumulative { inputs, .. }
+            | Kernel::Linalg { inputs, .. }
             | Kernel::Call { inputs, .. } => inputs.iter().collect(),
             Kernel::Reduce { input, .. }
             | Kernel::ArgMax { input, .. }
@@ -258,6 +272,7 @@ impl Kernel {
     pub fn outputs(&self) -> Vec<&Slice> {
         match self {
             Kernel::Loop { outputs, .. } => outputs.iter().collect(),
+            Kernel::Linalg { work, output, .. } => vec![work, output],
             Kernel::Gemm { c, .. } => vec![c],
             Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::outputs).collect(),
             Kernel::Reduce { output, .. }

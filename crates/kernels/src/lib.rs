@@ -46,6 +46,7 @@ mod gather;
 mod gemm;
 mod index;
 mod kernel;
+mod linalg;
 mod loop_plan;
 mod loop_run;
 mod lowering;
@@ -76,7 +77,9 @@ pub use call::HostCall;
 pub use fault::{Fault, ProgramError};
 pub use gemm::in_library_gemm;
 pub use kernel::Kernel;
-pub use lowering::{Axes, CumulativeOp, Lowering, RandomOp, ReduceOp, View, Window, Windows};
+pub use lowering::{
+    Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,
+};
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use repeat::Action;

@@ -43,6 +43,8 @@ pub enum Lowering {
         /// From the end to the beginning?
         reverse: bool,
     },
+    /// Linear algebra on the matrices of the last two axes, the others are a batch.
+    Linalg(LinalgOp),
     /// Indices (i64) that sort the last axis: stable, NaN counts as the largest.
     ArgSort {
         /// From the largest to the smallest? Equal elements stay in their order.
@@ -182,6 +184,30 @@ pub enum ReduceOp {
     Min,
     /// Product; integers wrap. Of nothing: 1.
     Prod,
+}
+
+/// An operation of linear algebra, computed in `f64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinalgOp {
+    /// Operand `a`: the lower triangular `L` with `L·Lᵀ` the symmetric part of `a`. NaN if that is
+    /// not positive definite.
+    Cholesky,
+    /// Operands (a, b): `x` with `a·x = b`, by elimination with row exchanges. Of a singular matrix
+    /// infinities or NaN.
+    Solve,
+    /// Operands (a, b): `x` with `a·x = b`, where `a` is triangular; the other triangle is not read.
+    SolveTriangular {
+        /// Is the upper triangle read, or the lower?
+        upper: bool,
+        /// Is the diagonal taken as ones, and not read?
+        unit: bool,
+    },
+    /// Operand `a`: its determinant, without the last two axes.
+    Det,
+    /// `ln |det a|`.
+    LogAbsDet,
+    /// -1, 0 or 1, the sign of the determinant.
+    DetSign,
 }
 
 /// What is accumulated along an axis.

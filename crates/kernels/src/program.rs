@@ -10,6 +10,7 @@ use crate::check::Checker;
 use crate::cumulative::CumulativePlan;
 use crate::gather::{GatherPlan, ScatterAddPlan, ScatterPlan};
 use crate::gemm::GemmPlan;
+use crate::linalg::LinalgPlan;
 use crate::loop_plan::LoopPlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
@@ -106,6 +107,9 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         }
         Kernel::Cumulative { op, axis, reverse, inputs, output } => {
             Box::new(CumulativePlan::new(*op, *axis, *reverse, inputs, output)?)
+        }
+        Kernel::Linalg { op, inputs, work, output } => {
+            Box::new(LinalgPlan::new(*op, inputs, work, output)?)
         }
         Kernel::ArgSort { descending, input, output } => {
             Box::new(ArgSortPlan::new(*descending, input, output)?)

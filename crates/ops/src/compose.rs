@@ -32,3 +32,4 @@ mod softmax;
 mod sorting;
 pub(crate) mod spatial;
 mod statistics;
+mod systems;

@@ -15,7 +15,9 @@ pub use crate::{
 /// What every operator's file imports.
 pub mod rules {
     pub use pleach_graph::{Simpler, Traits, TypeError};
-    pub use pleach_kernels::{CumulativeOp, Lowering, RandomOp, ReduceOp, ScalarOp, View};
+    pub use pleach_kernels::{
+        CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, ScalarOp, View,
+    };
     pub use pleach_tensor::compare::unravel;
     pub use pleach_tensor::{DType, Key, Shape, Tensor, Type};
     pub use smallvec::SmallVec;

@@ -73,6 +73,8 @@ pub enum Domain {
     },
     /// Distinct floats, at least 0.1 apart, in random order: no ties.
     Distinct,
+    /// Symmetric positive definite matrices in the last two axes, 1 or more above singular.
+    Definite,
     /// Uniform in `low..high`.
     Int {
         /// Least value.
@@ -106,6 +108,13 @@ impl Operand {
         self
     }
 
+    /// With symmetric positive definite matrices in the last two axes.
+    #[must_use]
+    pub fn definite(mut self) -> Self {
+        self.domain = Domain::Definite;
+        self
+    }
+
     /// With integers in `low..high`.
     #[must_use]
     pub fn ints(mut self, low: i64, high: i64) -> Self {
@@ -131,6 +140,20 @@ impl Operand {
                 let order = key.permutation(n);
                 Tensor::build(&self.ty, |i| {
                     0.15 * (order[i] as f64 - n as f64 / 2.0) + 0.02 * key.uniform_f64(i as u64)
+                })
+            }
+            Domain::Definite => {
+                let [.., rows, columns] = self.ty.shape()[..] else {
+                    return Tensor::build(&self.ty, |i| 1.0 + key.uniform_f64(i as u64));
+                };
+                // M·Mᵀ + 1 of a random square M.
+                let n = rows.max(columns);
+                Tensor::build(&self.ty, |i| {
+                    let key = key.fold((i / (rows * columns)) as u64);
+                    let m = |i: usize, j: usize| 2.0 * key.uniform_f64((i * n + j) as u64) - 1.0;
+                    let (i, j) = (i / columns % rows, i % columns);
+                    let product: f64 = (0..n).map(|k| m(i, k) * m(j, k)).sum();
+                    product + f64::from(u8::from(i == j))
                 })
             }
             Domain::Int { low, high } => {

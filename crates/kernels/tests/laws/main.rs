@@ -8,6 +8,7 @@
 mod cumulative;
 mod fusion;
 mod indexing;
+mod linalg;
 mod loops;
 mod matmul;
 mod reductions;
