@@ -37,6 +37,10 @@ impl Primitive<2> for SolveTriangular {
     }
 
     fn eval(&self, [a, b]: [&Tensor; 2], y: &Type) -> Result<Tensor, EvalError> {
+        // Any number of matrices may have no elements.
+        if y.numel() == 0 {
+            return Ok(Tensor::full(y, 0.0));
+        }
         let mut x = matrices(b);
         for (a, b) in matrices(a).iter().zip(&mut x) {
             substitute(a, b, self.upper, self.unit);
