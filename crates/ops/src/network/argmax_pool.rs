@@ -88,6 +88,9 @@ pub struct ArgMaxPool {
     spans: Box<[Span]>,
 }
 
+/// Windows along an axis that the kernel lists.
+const MOST_WINDOWS: usize = 1 << 24;
+
 impl ArgMaxPool {
     /// Windows along the last axes.
     pub fn new(spans: &[Span]) -> ArgMaxPool {
@@ -171,7 +174,14 @@ impl Primitive<1> for ArgMaxPool {
         Grad::Cut
     }
 
-    fn lower(&self, [x]: [&Type; 1], _: &Type) -> Lowering {
+    fn lower(&self, [x]: [&Type; 1], y: &Type) -> Lowering {
+        // The kernel lists the windows: of more than fit in memory there is no such value either.
+        if y.numel() == 0 {
+            return Lowering::Fill { value: 0.0 };
+        }
+        if self.spans.iter().any(|s| s.count() > MOST_WINDOWS) {
+            return Lowering::Interpret;
+        }
         match self.windows(x.shape()) {
             Some(windows) => Lowering::ArgMaxPool { windows },
             None => Lowering::Interpret, // The type rule refuses it.
