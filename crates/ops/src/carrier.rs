@@ -7,6 +7,7 @@ use pleach_kernels::{Lowering, View};
 use pleach_tensor::{DType, Tensor, Type};
 use smallvec::SmallVec;
 
+use crate::check_types::require_types;
 use crate::operation::Operation;
 use crate::primitive::{EvalError, Tangent};
 use crate::{Axis, AxisRelations, Cost, Fused, Graph, Op, Registry, Var};
@@ -255,17 +256,7 @@ impl Operation for Carrier {
         let n = self.0.operands;
         let (own, captured) = (&params[..n], &params[n + 1 + self.given()..]);
         let expected: Vec<&Type> = [&[params[n]], own, captured].concat();
-        if x.len() != expected.len() {
-            return Err(TypeError::Arity { expected: expected.len(), got: x.len() });
-        }
-        for (got, want) in x.iter().zip(expected) {
-            if got.dtype() != want.dtype() {
-                return Err(TypeError::DTypes(got.dtype(), want.dtype()));
-            }
-            if got.shape() != want.shape() {
-                return Err(TypeError::Shapes(got.shape().clone(), want.shape().clone()));
-            }
-        }
+        require_types(x, expected.into_iter())?;
         Ok(x[0].clone())
     }
 

@@ -72,6 +72,20 @@ fn require(
     }
 }
 
+/// Are these the types expected, one for one?
+///
+/// # Errors
+/// [`TypeError::Arity`], [`TypeError::DTypes`], [`TypeError::Shapes`].
+pub(crate) fn require_types<'a>(
+    got: &[&Type],
+    expected: impl ExactSizeIterator<Item = &'a Type>,
+) -> Result<(), TypeError> {
+    if got.len() != expected.len() {
+        return Err(TypeError::Arity { expected: expected.len(), got: got.len() });
+    }
+    got.iter().zip(expected).try_for_each(|(got, want)| got.require_same(want).map(drop))
+}
+
 /// Has the value this shape?
 ///
 /// # Errors

@@ -23,6 +23,7 @@ mod pixels;
 pub(crate) mod pool;
 mod power;
 mod product;
+mod random;
 mod rectifier;
 mod repeat;
 pub(crate) mod resample;

@@ -7,6 +7,7 @@ use pleach_kernels::Lowering;
 use pleach_tensor::{DType, Tensor, Type};
 use smallvec::SmallVec;
 
+use crate::check_types::require_types;
 use crate::operation::Operation;
 use crate::primitive::{EvalError, Tangent};
 use crate::{AxisRelations, Cost, Graph, Op, Registry, Var, interpret};
@@ -105,17 +106,7 @@ impl Operation for Fused {
     }
 
     fn infer(&self, x: &[&Type]) -> Result<Type, TypeError> {
-        if x.len() != self.0.params() {
-            return Err(TypeError::Arity { expected: self.0.params(), got: x.len() });
-        }
-        for (got, want) in x.iter().zip(self.0.param_types()) {
-            if got.dtype() != want.dtype() {
-                return Err(TypeError::DTypes(got.dtype(), want.dtype()));
-            }
-            if got.shape() != want.shape() {
-                return Err(TypeError::Shapes(got.shape().clone(), want.shape().clone()));
-            }
-        }
+        require_types(x, self.0.param_types())?;
         Ok(self.result().clone())
     }
 

@@ -45,6 +45,15 @@ pub(crate) fn by_matrix(x: &[&Type]) -> AxisRelations {
     AxisRelations(x.iter().map(axes).collect())
 }
 
+/// As [`by_matrix`], and columns of the right-hand side, the second operand, are apart.
+pub(crate) fn by_column(x: &[&Type]) -> AxisRelations {
+    let mut relations = by_matrix(x);
+    if let Some(column) = relations.0[1].last_mut() {
+        *column = Axis::Same(x[1].rank() - 1);
+    }
+    relations
+}
+
 /// The matrices of a tensor, as rows of columns.
 pub(crate) fn matrices(x: &Tensor) -> Vec<Vec<Vec<f64>>> {
     let [.., rows, columns] = x.shape()[..] else { return vec![] };
@@ -57,9 +66,14 @@ pub(crate) fn matrices(x: &Tensor) -> Vec<Vec<Vec<f64>>> {
     (0..count).map(|m| (0..rows).map(|i| row(m, i)).collect()).collect()
 }
 
-/// Row-major elements of matrices.
-pub(crate) fn flat(matrices: Vec<Vec<Vec<f64>>>) -> Vec<f64> {
-    matrices.into_iter().flatten().flatten().collect()
+/// A tensor of matrices. Of elements that it does not have nothing is computed: any number of
+/// matrices may have none.
+pub(crate) fn of_matrices(y: &Type, matrices: impl FnOnce() -> Vec<Vec<Vec<f64>>>) -> Tensor {
+    if y.numel() == 0 {
+        return Tensor::full(y, 0.0);
+    }
+    let values: Vec<f64> = matrices().into_iter().flatten().flatten().collect();
+    Tensor::build(y, |i| values[i])
 }
 
 /// Gauss: `a` upper triangular, the same to `b`; the largest pivot of a column goes up. The sign of

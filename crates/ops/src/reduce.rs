@@ -15,9 +15,9 @@ pub mod prod;
 pub mod sum;
 
 use pleach_graph::TypeError;
-use pleach_tensor::{Shape, Tensor, Type};
+use pleach_tensor::{DType, Shape, Tensor, Type};
 
-use crate::{GraphExt, Var};
+use crate::{Dims, GraphExt, Op, Sample, SampleOperand, Var};
 
 /// The axes of a reduction as users give them: one, several, or all; [`Keep`] of them.
 pub trait IntoAxes {
@@ -151,6 +151,26 @@ impl<'g> Var<'g> {
         (self.permute(&order).reshape(joined), last)
     }
 
+    /// The elements along an axis at the places that `op` gives, and these places.
+    #[track_caller]
+    pub(crate) fn at_places(
+        self,
+        name: &str,
+        axis: i64,
+        op: impl FnOnce(usize) -> Op,
+    ) -> (Var<'g>, Var<'g>) {
+        match self.axis(axis) {
+            Ok(at) => {
+                let places = self.record(op(at), &[self]);
+                (self.gather(axis, places), places)
+            }
+            Err(reason) => {
+                let refused = self.refuse(name, &[self], reason);
+                (refused, refused)
+            }
+        }
+    }
+
     /// Along an axis every element in the place of the next, `first` in the place of the first;
     /// with `reverse`, the other way.
     #[track_caller]
@@ -169,6 +189,58 @@ impl<'g> Var<'g> {
 /// All axes, those of `axes` last.
 pub(crate) fn axes_last(rank: usize, axes: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect()
+}
+
+/// Along `axis`, the place of the first element that no other is better than, for the interpreter.
+pub(crate) fn first_best(
+    x: &Tensor,
+    y: &Type,
+    axis: usize,
+    float: impl Fn(f64, f64) -> bool,
+    int: impl Fn(i64, i64) -> bool,
+) -> Tensor {
+    let len = x.shape()[axis];
+    let inner: usize = x.shape()[axis + 1..].iter().product();
+    let at = |i: usize, k: usize| (i / inner * len + k) * inner + i % inner;
+    let best = |i: usize, better: &dyn Fn(usize, usize) -> bool| {
+        (1..len).fold(0, |best, k| if better(at(i, k), at(i, best)) { k } else { best }) as i64
+    };
+    if x.dtype().is_float() {
+        let v = x.to_f64s();
+        return Tensor::build_i64(y, |i| {
+            best(i, &|a, b| float(v[a], v[b]) || (v[a].is_nan() && !v[b].is_nan()))
+        });
+    }
+    let v = x.to_i64s();
+    Tensor::build_i64(y, |i| best(i, &|a, b| int(v[a], v[b])))
+}
+
+/// Samples of a reduction over some axes and over all, of floats and of integers.
+pub(crate) fn reduction_samples<O: Into<Op>>(
+    dims: &Dims,
+    ints: DType,
+    new: impl Fn(&[usize]) -> O,
+    float: impl Fn() -> SampleOperand,
+) -> [Sample; 3] {
+    let (some, all) = (dims.axes(1), (0..dims.shape.rank()).collect::<Vec<_>>());
+    let ints = dims.of(ints, dims.shape.clone());
+    [
+        Sample::new(new(&some), [float()]),
+        Sample::new(new(&all), [float()]),
+        Sample::new(new(&some), [ints]),
+    ]
+}
+
+/// Samples of an operator along an axis, of floats and of integers, for every axis.
+pub(crate) fn axis_samples<O: Into<Op>>(
+    dims: &Dims,
+    ints: DType,
+    new: impl Fn(usize) -> O,
+) -> impl Iterator<Item = Sample> {
+    (0..dims.shape.rank()).flat_map(move |axis| {
+        let ints = dims.of(ints, dims.shape.clone());
+        [Sample::new(new(axis), [dims.float()]), Sample::new(new(axis), [ints])]
+    })
 }
 
 /// The lines of a tensor along an axis, for the interpreter.
@@ -205,6 +277,27 @@ impl Lines {
             }
         }
         values
+    }
+
+    /// The place along the line of the best element so far, the last of equal ones and of NaN.
+    pub(crate) fn last_best(
+        &self,
+        x: &Tensor,
+        y: &Type,
+        float: impl Fn(f64, f64) -> bool,
+        int: impl Fn(i64, i64) -> bool,
+    ) -> Tensor {
+        let run = |keeps: &dyn Fn(usize, usize) -> bool| {
+            self.scan(y.numel(), |best, i| best.filter(|&b: &usize| keeps(i, b)).unwrap_or(i))
+        };
+        let places = if x.dtype().is_float() {
+            let v = x.to_f64s();
+            run(&|i, best| !(v[i].is_nan() || float(v[i], v[best])))
+        } else {
+            let v = x.to_i64s();
+            run(&|i, best| !int(v[i], v[best]))
+        };
+        Tensor::build_i64(y, |i| (places[i] / self.inner % self.len) as i64)
     }
 
     /// `x` at the first element of a line, then the function of what came before and `x`.

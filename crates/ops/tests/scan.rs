@@ -226,6 +226,18 @@ fn keys_differ_from_step_to_step_and_the_backward_loop_sees_the_same() {
 }
 
 #[test]
+fn what_a_step_binds_is_bound_in_the_step() {
+    let (g, p) = (Graph::new(), Params::seeded(1));
+    let w = p.param("w", [], Init::full(3.0));
+    let y = g.repeat(2, g.param(&w), |_, c| {
+        g.bind(&w, |w| w * 2.0);
+        c * g.param(&w)
+    });
+    let y = y + g.param(&w);
+    assert_eq!(y.eval(&[]).unwrap().item(), Some(111.0));
+}
+
+#[test]
 fn wrong_loops_are_errors_with_the_users_line() {
     let error = |f: fn(&Graph)| {
         let g = Graph::new();

@@ -17,6 +17,7 @@ mod facts;
 mod fold;
 mod fuse;
 mod ledger;
+mod loops;
 mod pass;
 mod pattern;
 mod pipeline;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use pleach_graph::{NodeMap, Rewrite};
-use pleach_ops::Graph;
+use pleach_ops::{Graph, Op};
 
+use crate::loops;
 use crate::{Fold, Fuse, Ledger, Outcome, Pass, PassCx, PassError, Prune, Share, Simplify, Totals};
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -94,22 +95,30 @@ impl Pipeline {
             ledger.enter("copy", totals, after, cx.peak_of(&current), cx);
             totals = after;
         }
+        let mut enter = |name: &str, outcome: Outcome, current: &mut Graph, cx: &mut PassCx<'_>| {
+            if let Outcome::Changed(next, step) = outcome {
+                check(name, current, &next)?;
+                map = map.then(&step);
+                *current = next;
+            }
+            let after = Totals::of(current);
+            ledger.enter(name, totals, after, cx.peak_of(current), cx);
+            totals = after;
+            Ok(())
+        };
         for pass in &self.passes {
             let before = cfg!(debug_assertions).then(|| current.structural_hash());
-            match pass.run(&current, cx)? {
-                Outcome::Unchanged => {
-                    let same = before.is_none_or(|hash| hash == current.structural_hash());
-                    debug_assert!(same, "pass {} changed a graph in place", pass.name());
-                }
-                Outcome::Changed(next, step) => {
-                    check(pass.name(), &current, &next)?;
-                    map = map.then(&step);
-                    current = next;
-                }
+            let outcome = pass.run(&current, cx)?;
+            if matches!(outcome, Outcome::Unchanged) {
+                let same = before.is_none_or(|hash| hash == current.structural_hash());
+                debug_assert!(same, "pass {} changed a graph in place", pass.name());
             }
-            let after = Totals::of(&current);
-            ledger.enter(pass.name(), totals, after, cx.peak_of(&current), cx);
-            totals = after;
+            enter(pass.name(), outcome, &mut current, cx)?;
+        }
+        let has_loops = current.ids().any(|id| matches!(current.op(id), Op::Scan(_)));
+        if has_loops && !self.without.iter().any(|name| name == loops::NAME) {
+            let outcome = loops::run(self, &current, cx)?;
+            enter(loops::NAME, outcome, &mut current, cx)?;
         }
         debug_assert!(ledger.adds_up(), "the ledger does not add up:\n{ledger}");
         Ok((current, map))

@@ -6,6 +6,8 @@ use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 
+use crate::totals::is_computed_before;
+
 /// The estimated price of some operators, compared in the order of the fields. A rule may fire
 /// only where it makes this less; a rule of the class stabilizing may pay for accuracy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +56,7 @@ impl Price {
         let live = g.live();
         let mut sum = Price::default();
         for id in g.ids().filter(|id| live[id.index()]) {
-            if !g.node(id).inputs.is_empty() {
+            if !g.node(id).inputs.is_empty() && !is_computed_before(g, id) {
                 sum += Price::of_node(g, id);
             }
         }

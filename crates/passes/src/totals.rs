@@ -3,8 +3,8 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
-use pleach_graph::NodeId;
-use pleach_ops::{Graph, Kind, Op};
+use pleach_graph::{NodeId, Operator};
+use pleach_ops::{Cost, Graph, Kind, Op};
 use pleach_tensor::Type;
 
 /// Size and work of a graph: every recorded node counts, dead ones too, each run by itself. Also
@@ -35,7 +35,10 @@ impl Totals {
         let node = g.node(id);
         let nodes: smallvec::SmallVec<[_; 4]> = node.inputs.iter().map(|&x| g.node(x)).collect();
         let types: smallvec::SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
-        let cost = node.op.cost(&types, &node.ty);
+        let cost = match is_computed_before(g, id) {
+            true => Cost::FREE,
+            false => node.op.cost(&types, &node.ty),
+        };
         let params = match &node.op {
             Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
             _ => 0,
@@ -83,6 +86,17 @@ impl Sum for Totals {
     fn sum<I: Iterator<Item = Totals>>(iter: I) -> Totals {
         iter.fold(Totals::default(), Totals::add)
     }
+}
+
+/// Is the node a further result of a computation with several? The first of them costs it all.
+pub(crate) fn is_computed_before(g: &Graph, id: NodeId) -> bool {
+    let node = g.node(id);
+    let (Some(family), Some(&x)) = (node.op.family(), node.inputs.first()) else { return false };
+    let sibling = |&(user, _): &(NodeId, usize)| {
+        let user = g.node(user);
+        user.inputs == node.inputs && user.op.family().as_ref() == Some(&family)
+    };
+    g.users(x).iter().take_while(|(user, _)| *user < id).any(|user| sibling(user))
 }
 
 /// Most bytes of values that are alive at once, if nodes run in index order and a value is freed

@@ -7,8 +7,8 @@ use pleach_graph::{GradError, NodeId};
 use pleach_tensor::Type;
 
 use super::Loop;
-use super::transform::{Given, Recorded};
-use crate::{Graph, Op};
+use super::transform::{Given, Groups, Recorded, zeros};
+use crate::Graph;
 
 /// The tangent of one result for the tangents of the operands; `None` if it is zero.
 pub(super) fn jvp(
@@ -25,10 +25,9 @@ pub(super) fn jvp(
         range.filter(|&i| dx[i].is_some()).collect()
     };
     let (slices, captures) = (moved(carries..sliced), moved(sliced..x.len()));
-    let zeros = |ty: &Type| <Op as pleach_graph::Operator>::full(g, ty, 0.0);
 
     let primal = |range: std::ops::Range<usize>| range.map(|i| (types[i].clone(), x[i]));
-    let tangent = |i: &usize| (types[*i].clone(), dx[*i].unwrap_or_else(|| zeros(&types[*i])));
+    let tangent = |i: &usize| (types[*i].clone(), dx[*i].unwrap_or_else(|| zeros(g, &types[*i])));
     let carried: Vec<Given> = primal(0..carries).chain(moving.iter().map(tangent)).collect();
     let sliced_by: Vec<Given> = primal(carries..sliced).chain(slices.iter().map(tangent)).collect();
     let captured: Vec<Given> =
@@ -38,11 +37,8 @@ pub(super) fn jvp(
     let mut stacks: Vec<usize> = Vec::new();
     let mut failed = None;
     let step = |p: &[NodeId]| {
-        let mut at = 0;
-        let mut next = |n: usize| {
-            at += n;
-            &p[at - n..at]
-        };
+        let mut p = Groups(p);
+        let mut next = |n| p.next(n);
         let (c, dc) = (next(carries), next(moving.len()));
         let (s, ds) = (next(of.slices()), next(slices.len()));
         let (w, dw) = (next(x.len() - sliced), next(captures.len()));
@@ -59,7 +55,7 @@ pub(super) fn jvp(
             Ok(tangents) => {
                 let (dcs, dys) = tangents.split_at(moving.len());
                 let dc =
-                    |(&c, dc): (&usize, &Option<NodeId>)| dc.unwrap_or_else(|| zeros(&types[c]));
+                    |(&c, dc): (&usize, &Option<NodeId>)| dc.unwrap_or_else(|| zeros(g, &types[c]));
                 out.extend(moving.iter().zip(dcs).map(dc));
                 for (&j, dy) in floats.iter().zip(dys) {
                     if let Some(dy) = dy {

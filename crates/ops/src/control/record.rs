@@ -75,9 +75,12 @@ where
         let c = init.rebuild(&mut next);
         let index = next();
         let x = xs.rebuild(&mut next);
+        // What a step binds is bound in the step: outside there is no such value.
+        let bindings = g.context().borrow().bindings.clone();
         g.context().borrow_mut().loops.push(index.id());
         let (c, y) = step(index, c, x);
         g.context().borrow_mut().loops.pop();
+        g.context().borrow_mut().bindings = bindings;
         let mut results = Vec::new();
         c.flatten(&mut results);
         if results.len() != carries.len() {

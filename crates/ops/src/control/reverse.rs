@@ -11,7 +11,7 @@ use pleach_tensor::Type;
 use smallvec::SmallVec;
 
 use super::scan::{Header, Scan};
-use super::transform::{Given, Recorded};
+use super::transform::{Given, Groups, Recorded, zeros};
 use super::{Loop, scan};
 use crate::{Graph, Op, Var};
 
@@ -54,15 +54,14 @@ pub(super) fn vjp(
     let wanted = |i: &usize| need[*i] && reached[*i];
     let slices: Vec<usize> = (carries..sliced).filter(wanted).collect();
     let captures: Vec<usize> = (sliced..x.len()).filter(wanted).collect();
-    let zeros = |ty: &Type| <Op as pleach_graph::Operator>::full(g, ty, 0.0);
 
     // What a step of the new loop is given: cotangents of carries, sums for captures; the carries
     // that the step saw, its slices, the cotangents of what it stacked; the captures.
     let mut carried: Vec<Given> = Vec::new();
     for &c in &moving {
-        carried.push((types[c].clone(), seeds.finals[c].unwrap_or_else(|| zeros(&types[c]))));
+        carried.push((types[c].clone(), seeds.finals[c].unwrap_or_else(|| zeros(g, &types[c]))));
     }
-    carried.extend(captures.iter().map(|&i| (types[i].clone(), zeros(&types[i]))));
+    carried.extend(captures.iter().map(|&i| (types[i].clone(), zeros(g, &types[i]))));
     let mut sliced_by: Vec<Given> = Vec::new();
     for (c, ty) in types.iter().enumerate().take(carries) {
         let before = Op::Scan(Scan::new(of.clone(), of.stacked_carry(c)));
@@ -80,11 +79,8 @@ pub(super) fn vjp(
 
     let header = Header { reverse: !of.is_reversed(), ..of.header() };
     let step = |p: &[NodeId]| {
-        let mut at = 0;
-        let mut next = |n: usize| {
-            at += n;
-            &p[at - n..at]
-        };
+        let mut p = Groups(p);
+        let mut next = |n| p.next(n);
         let (dcs, sums, primal) = (next(moving.len()), next(captures.len()), next(sliced));
         let (dy, dcarried, weights) = (next(dys.len()), next(stacked.len()), next(captured.len()));
         let results = of.body().instantiate(g, &[primal, weights].concat());
@@ -97,7 +93,7 @@ pub(super) fn vjp(
         let grads = pull(g, &pairs, &wrt);
         let mut out = Vec::with_capacity(grads.len());
         for (k, grad) in grads.into_iter().enumerate() {
-            let grad = grad.unwrap_or_else(|| zeros(&g.ty(wrt[k])));
+            let grad = grad.unwrap_or_else(|| zeros(g, &g.ty(wrt[k])));
             // What is added: the cotangent of the carry itself, or the sum so far.
             let more = match k.checked_sub(moving.len()) {
                 None => stacked.iter().position(|&c| c == moving[k]).map(|at| dcarried[at]),

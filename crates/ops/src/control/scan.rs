@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use pleach_graph::{Body, Grad as Flow, GradError, NodeId, Simpler, Traits, TypeError};
+use pleach_graph::{Body, Grad as Flow, GradError, NodeId, Operator, Simpler, Traits, TypeError};
 use pleach_kernels::Lowering;
 use pleach_tensor::{DType, Tensor, Type};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::check_types::require_types;
 use crate::operation::Operation;
 use crate::primitive::{EvalError, Tangent};
 use crate::{AxisRelations, Cost, Graph, Op, Registry, Var};
@@ -69,6 +70,49 @@ impl Loop {
             stacked(ty, header.length)?;
         }
         Ok(of)
+    }
+
+    /// What one step does, as a graph of its own: parameters for what a step is given, outputs for
+    /// its results, in order.
+    pub fn step_graph(&self) -> Graph {
+        let g = Graph::new();
+        let params: Vec<NodeId> = (self.body.param_types().enumerate())
+            .map(|(i, ty)| g.push(Op::parameter(i, ty), &[]))
+            .collect();
+        for (i, result) in self.body.instantiate(&g, &params).into_iter().enumerate() {
+            g.output(&i.to_string(), result);
+        }
+        g
+    }
+
+    /// The same loop with another step: one that [`Loop::step_graph`] gave, rewritten.
+    ///
+    /// # Errors
+    /// [`TypeError`] if it is no step of this loop.
+    pub fn with_step(&self, step: &Graph) -> Result<Loop, TypeError> {
+        let types: Vec<Type> = self.body.param_types().cloned().collect();
+        let g = Graph::raw();
+        let frame = g.frame(&types, |params| {
+            let mut at: Vec<NodeId> = Vec::with_capacity(step.len());
+            for id in step.ids() {
+                let node = step.node(id);
+                at.push(match &node.op {
+                    Op::Parameter(p) if p.index() < params.len() => params[p.index()],
+                    op => {
+                        let inputs: Vec<NodeId> =
+                            node.inputs.iter().map(|x| at[x.index()]).collect();
+                        g.push(op.clone(), &inputs)
+                    }
+                });
+            }
+            step.roots().iter().map(|root| at[root.value.index()]).collect()
+        });
+        let (body, captured) = frame.map_err(|e| TypeError::Attribute(e.to_string()))?;
+        if !captured.is_empty() || body.results().len() != self.body.results().len() {
+            let why = "a step is a function of what the loop gives it, with its results";
+            return Err(TypeError::Attribute(why.into()));
+        }
+        Loop::new(body, self.header)
     }
 
     /// What one step does.
@@ -177,7 +221,7 @@ impl Scan {
     pub const NAME: &'static str = "scan";
 
     /// Result number `result` of a loop.
-    pub(crate) fn new(of: Arc<Loop>, result: usize) -> Scan {
+    pub fn new(of: Arc<Loop>, result: usize) -> Scan {
         Scan { of, result }
     }
 
@@ -251,21 +295,9 @@ impl Operation for Scan {
     }
 
     fn infer(&self, x: &[&Type]) -> Result<Type, TypeError> {
-        let expected = self.of.body.params();
-        if x.len() != expected {
-            return Err(TypeError::Arity { expected, got: x.len() });
-        }
-        for (operand, &got) in x.iter().enumerate() {
-            match self.of.operand_type(operand) {
-                Some(want) if want.dtype() != got.dtype() => {
-                    return Err(TypeError::DTypes(got.dtype(), want.dtype()));
-                }
-                Some(want) if want.shape() != got.shape() => {
-                    return Err(TypeError::Shapes(got.shape().clone(), want.shape().clone()));
-                }
-                _ => {}
-            }
-        }
+        let expected: Vec<Type> =
+            (0..self.of.body.params()).filter_map(|i| self.of.operand_type(i)).collect();
+        require_types(x, expected.iter())?;
         let none = || TypeError::Attribute(format!("the loop has no result {}", self.result));
         self.of.result_type(self.result).ok_or_else(none)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pleach_graph::{Body, NodeId};
+use pleach_graph::{Body, NodeId, Operator};
 use pleach_tensor::Type;
 
 use super::Loop;
@@ -79,4 +79,21 @@ impl Recorded {
     pub(super) fn result(&self, g: &Graph, result: usize) -> NodeId {
         g.push(Op::Scan(Scan::new(self.of.clone(), result)), &self.operands)
     }
+}
+
+/// Hands out the parameters of a body, group after group.
+pub(super) struct Groups<'a>(pub(super) &'a [NodeId]);
+
+impl<'a> Groups<'a> {
+    /// The next `n`.
+    pub(super) fn next(&mut self, n: usize) -> &'a [NodeId] {
+        let (group, rest) = self.0.split_at(n);
+        self.0 = rest;
+        group
+    }
+}
+
+/// Zeros of this type.
+pub(super) fn zeros(g: &Graph, ty: &Type) -> NodeId {
+    Op::full(g, ty, 0.0)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::SolveTriangular;
-use crate::linalg::{by_matrix, flat, matrices, require_square};
+use crate::linalg::{by_matrix, matrices, of_matrices, require_square};
 use crate::prelude::rules::*;
 
 /// `y = L`, lower triangular with `L · Lᵀ = (a + aᵀ) / 2`, for every matrix of the leading axes.
@@ -52,12 +52,7 @@ impl Primitive<1> for Cholesky {
     }
 
     fn eval(&self, [a]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
-        // Any number of matrices may have no elements.
-        if y.numel() == 0 {
-            return Ok(Tensor::full(y, 0.0));
-        }
-        let values = flat(matrices(a).iter().map(|a| factor(a)).collect());
-        Ok(Tensor::build(y, |i| values[i]))
+        Ok(of_matrices(y, || matrices(a).iter().map(|a| factor(a)).collect()))
     }
 
     fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], y: Var<'g>, dy: Var<'g>) -> Grad<'g> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::linalg::{by_matrix, flat, matrices, require_system, substitute};
+use crate::linalg::{by_column, matrices, of_matrices, require_system, substitute};
 use crate::prelude::rules::*;
 
 /// `y` with `a · y = b`, where `a` is triangular: the other triangle is not read. With `unit` the
@@ -37,16 +37,13 @@ impl Primitive<2> for SolveTriangular {
     }
 
     fn eval(&self, [a, b]: [&Tensor; 2], y: &Type) -> Result<Tensor, EvalError> {
-        // Any number of matrices may have no elements.
-        if y.numel() == 0 {
-            return Ok(Tensor::full(y, 0.0));
-        }
-        let mut x = matrices(b);
-        for (a, b) in matrices(a).iter().zip(&mut x) {
-            substitute(a, b, self.upper, self.unit);
-        }
-        let values = flat(x);
-        Ok(Tensor::build(y, |i| values[i]))
+        Ok(of_matrices(y, || {
+            let mut x = matrices(b);
+            for (a, b) in matrices(a).iter().zip(&mut x) {
+                substitute(a, b, self.upper, self.unit);
+            }
+            x
+        }))
     }
 
     fn vjp<'g>(&self, slot: usize, [a, _]: [Var<'g>; 2], y: Var<'g>, dy: Var<'g>) -> Grad<'g> {
@@ -68,12 +65,7 @@ impl Primitive<2> for SolveTriangular {
     }
 
     fn axes(&self, x: [&Type; 2], _: &Type) -> AxisRelations {
-        let mut relations = by_matrix(&x);
-        // Columns of the right-hand side are apart.
-        if let Some(column) = relations.0[1].last_mut() {
-            *column = Axis::Same(x[1].rank() - 1);
-        }
-        relations
+        by_column(&x)
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {

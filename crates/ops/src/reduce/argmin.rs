@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
-use crate::reduce::IntoAxes;
+use crate::reduce::{IntoAxes, axis_samples, first_best};
 
 /// `y = argmin x` along `axis`, which is removed.
 ///
@@ -48,22 +48,7 @@ impl Primitive<1> for ArgMin {
     }
 
     fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
-        let len = x.shape()[self.axis];
-        let inner: usize = x.shape()[self.axis + 1..].iter().product();
-        let at = |i: usize, k: usize| (i / inner * len + k) * inner + i % inner;
-        if x.dtype().is_float() {
-            let v = x.to_f64s();
-            let better = |a: f64, b: f64| a < b || (a.is_nan() && !b.is_nan());
-            return Ok(Tensor::build_i64(y, |i| {
-                let first = |best, k| if better(v[at(i, k)], v[at(i, best)]) { k } else { best };
-                (1..len).fold(0, first) as i64
-            }));
-        }
-        let v = x.to_i64s();
-        Ok(Tensor::build_i64(y, |i| {
-            let first = |best, k| if v[at(i, k)] < v[at(i, best)] { k } else { best };
-            (1..len).fold(0, first) as i64
-        }))
+        Ok(first_best(x, y, self.axis, |a, b| a < b, |a, b| a < b))
     }
 
     fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], _: Var<'g>, _: Var<'g>) -> Grad<'g> {
@@ -83,15 +68,9 @@ impl Primitive<1> for ArgMin {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        (0..dims.shape.rank())
-            .filter(|&axis| dims.shape[axis] > 0)
-            .flat_map(|axis| {
-                let ints = dims.of(DType::U8, dims.shape.clone());
-                [
-                    Sample::new(ArgMin::new(axis), [dims.float()]).values_only(),
-                    Sample::new(ArgMin::new(axis), [ints]).values_only(),
-                ]
-            })
+        axis_samples(dims, DType::U8, ArgMin::new)
+            .map(Sample::values_only)
+            .filter(|sample| sample.inputs.iter().all(|x| x.ty.numel() > 0))
             .collect()
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
-use crate::reduce::scan_lines;
+use crate::reduce::{axis_samples, scan_lines};
 
 /// `y[i] = argmax x[j], j ≤ i` along `axis`.
 ///
@@ -32,16 +32,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn cummax(self, axis: i64) -> (Var<'g>, Var<'g>) {
         let _at = self.graph().at();
-        match self.axis(axis) {
-            Ok(at) => {
-                let places = self.record(CumArgMax::new(at), &[self]);
-                (self.gather(axis, places), places)
-            }
-            Err(reason) => {
-                let refused = self.refuse("cummax", &[self], reason);
-                (refused, refused)
-            }
-        }
+        self.at_places("cummax", axis, |axis| CumArgMax::new(axis).into())
     }
 }
 
@@ -56,16 +47,7 @@ impl Primitive<1> for CumArgMax {
 
     fn eval(&self, [x]: [&Tensor; 1], y: &Type) -> Result<Tensor, EvalError> {
         let lines = scan_lines(x, self.axis, false);
-        let places = if x.dtype().is_float() {
-            let v = x.to_f64s();
-            let further = |i: usize, best: usize| v[i].is_nan() || v[i] >= v[best];
-            lines.scan(y.numel(), |best, i| best.filter(|&b| !further(i, b)).unwrap_or(i))
-        } else {
-            let v = x.to_i64s();
-            lines.scan(y.numel(), |best, i| best.filter(|&b: &usize| v[i] < v[b]).unwrap_or(i))
-        };
-        let inner: usize = x.shape()[self.axis + 1..].iter().product();
-        Ok(Tensor::build_i64(y, |i| (places[i] / inner % x.shape()[self.axis]) as i64))
+        Ok(lines.last_best(x, y, |a, b| a >= b, |a, b| a >= b))
     }
 
     fn vjp<'g>(&self, _: usize, _: [Var<'g>; 1], _: Var<'g>, _: Var<'g>) -> Grad<'g> {
@@ -81,15 +63,7 @@ impl Primitive<1> for CumArgMax {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        (0..dims.shape.rank())
-            .flat_map(|axis| {
-                let ints = dims.of(DType::U8, dims.shape.clone());
-                [
-                    Sample::new(CumArgMax::new(axis), [dims.float()]).values_only(),
-                    Sample::new(CumArgMax::new(axis), [ints]).values_only(),
-                ]
-            })
-            .collect()
+        axis_samples(dims, DType::U8, CumArgMax::new).map(Sample::values_only).collect()
     }
 }
 

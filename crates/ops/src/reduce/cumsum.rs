@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
-use crate::reduce::scan_lines;
+use crate::reduce::{axis_samples, scan_lines};
 
 /// `y[i] = Σ x[j], j ≤ i` along `axis`; with `reverse`, `j ≥ i`.
 ///
@@ -71,14 +71,8 @@ impl Primitive<1> for CumSum {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        let ints = |axis| (axis, dims.of(DType::I32, dims.shape.clone()));
-        let floats = (0..dims.shape.rank()).map(|axis| (axis, dims.float()));
-        floats
-            .chain((0..dims.shape.rank()).map(ints))
-            .map(|(axis, x)| {
-                Sample::new(CumSum::new(axis, dims.pick(axis as u64, 2) == 1), [x]).loose(8.0)
-            })
-            .collect()
+        let new = |axis| CumSum::new(axis, dims.pick(axis as u64, 2) == 1);
+        axis_samples(dims, DType::I32, new).map(|sample| sample.loose(8.0)).collect()
     }
 }
 

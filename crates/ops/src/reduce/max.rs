@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::elementwise::maximum::ieee_max;
 use crate::prelude::rules::*;
-use crate::reduce::{All, IntoAxes};
+use crate::reduce::{All, IntoAxes, reduction_samples};
 
 /// `y = max x` over `axes`, which are removed.
 ///
@@ -100,13 +100,7 @@ impl Primitive<1> for Max {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        let (some, all) = (dims.axes(1), (0..dims.shape.rank()).collect::<Vec<_>>());
-        let ints = dims.of(DType::I32, dims.shape.clone());
-        vec![
-            Sample::new(Max::new(&some), [dims.float().distinct()]),
-            Sample::new(Max::new(&all), [dims.float().distinct()]),
-            Sample::new(Max::new(&some), [ints]),
-        ]
+        reduction_samples(dims, DType::I32, Max::new, || dims.float().distinct()).into()
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::elementwise::minimum::ieee_min;
 use crate::prelude::rules::*;
 use crate::reduce::max::share;
-use crate::reduce::{All, IntoAxes};
+use crate::reduce::{All, IntoAxes, reduction_samples};
 
 /// `y = min x` over `axes`, which are removed.
 ///
@@ -87,13 +87,7 @@ impl Primitive<1> for Min {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        let (some, all) = (dims.axes(1), (0..dims.shape.rank()).collect::<Vec<_>>());
-        let ints = dims.of(DType::I32, dims.shape.clone());
-        vec![
-            Sample::new(Min::new(&some), [dims.float().distinct()]),
-            Sample::new(Min::new(&all), [dims.float().distinct()]),
-            Sample::new(Min::new(&some), [ints]),
-        ]
+        reduction_samples(dims, DType::I32, Min::new, || dims.float().distinct()).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
-use crate::reduce::{All, IntoAxes, axes_last};
+use crate::reduce::{All, IntoAxes, axes_last, reduction_samples};
 
 /// `y = Π x` over `axes`, which are removed.
 ///
@@ -98,13 +98,9 @@ impl Primitive<1> for Prod {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        let (some, all) = (dims.axes(1), (0..dims.shape.rank()).collect::<Vec<_>>());
-        let ints = dims.of(DType::I32, dims.shape.clone());
-        vec![
-            Sample::new(Prod::new(&some), [dims.float()]).loose(16.0),
-            Sample::new(Prod::new(&all), [dims.float()]).loose(16.0),
-            Sample::new(Prod::new(&some), [ints]),
-        ]
+        reduction_samples(dims, DType::I32, Prod::new, || dims.float())
+            .map(|s| s.loose(16.0))
+            .into()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prelude::rules::*;
-use crate::reduce::{All, IntoAxes};
+use crate::reduce::{All, IntoAxes, reduction_samples};
 
 /// `y = Σ x` over `axes`, which are removed.
 ///
@@ -85,13 +85,7 @@ impl Primitive<1> for Sum {
     }
 
     fn samples(dims: &Dims) -> Vec<Sample> {
-        let (some, all) = (dims.axes(1), (0..dims.shape.rank()).collect::<Vec<_>>());
-        let ints = dims.of(DType::I64, dims.shape.clone());
-        vec![
-            Sample::new(Sum::new(&some), [dims.float()]).loose(8.0),
-            Sample::new(Sum::new(&all), [dims.float()]).loose(8.0),
-            Sample::new(Sum::new(&some), [ints]),
-        ]
+        reduction_samples(dims, DType::I64, Sum::new, || dims.float()).map(|s| s.loose(8.0)).into()
     }
 }
 
