@@ -120,7 +120,7 @@ struct Leaf<'a> {
 }
 
 /// Appends the leaves of `kernels`, the first of which is at time `now`; answers the time after the
-/// last. A loop has a moment of its own before its first leaf and after its last one.
+/// last. A loop ends after its last leaf: what it needs in every step outlives that leaf.
 fn timeline<'a>(
     kernels: impl Iterator<Item = &'a Kernel>,
     mut now: usize,
@@ -135,7 +135,6 @@ fn timeline<'a>(
             continue;
         };
         let (start, begin) = (leaves.len(), now);
-        now += 1;
         for action in actions {
             let inside = [loops, &[(begin, usize::MAX)]].concat();
             if let Action::Run(kernel) = action {
@@ -216,9 +215,30 @@ fn lower_bound(blocks: &[(usize, Block)], end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lower::copy_program;
+    use pleach_graph::NodeId;
+    use pleach_tensor::{F32, Type};
 
     fn block(bytes: usize, first: usize, last: usize) -> Block {
         Block { bytes, first, last }
+    }
+
+    /// In every step the loop reads what was made before it: nothing in it takes over that memory,
+    /// even where the reading is the last thing that a step does.
+    #[test]
+    fn what_a_loop_reads_outlives_its_last_instruction() {
+        let ty = Type::new(F32, [4]).expect("a small type");
+        let mut lowered = Lowered::default();
+        let outer = lowered.fresh(&ty);
+        lowered.depth = 1;
+        let inner = lowered.fresh(&ty);
+        let (program, node) = (copy_program(F32), NodeId::new(0));
+        let copy = Kernel::Loop { program, inputs: vec![outer], outputs: vec![inner] };
+        let actions = vec![Action::Run(copy)];
+        lowered.emit(node, Kernel::Repeat { length: 2, reverse: false, actions });
+        let arena = Arena::new(&lowered, &[]);
+        assert_eq!(arena.in_place, 0);
+        assert_ne!(arena.offsets[0], arena.offsets[1]);
     }
 
     #[test]

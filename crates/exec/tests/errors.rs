@@ -112,6 +112,26 @@ fn outputs_are_asked_for_by_name_and_kind() {
 
 /// Every variable is assigned, in place where that is allowed; then an index is out of range.
 #[test]
+fn an_index_out_of_range_in_a_loop_leaves_the_state_alone() {
+    let (g, p) = (Graph::train(), Params::seeded(2));
+    let w = p.param("w", [4], Init::ones());
+    let is = g.input("is", I64, [3]);
+    let a = g.param(&w);
+    // The new value is there before the loop runs.
+    let halved = a * 0.5;
+    g.assign_param(&w, halved);
+    let taken = g.scan((), is, |(), i| ((), halved.take(0, i))).1;
+    g.output("taken", taken.id());
+    let mut plan = Plan::compile(&g, &g.inputs(), OPTIONS).unwrap();
+    let mut state = State::new(&p);
+    let bad = Tensor::new([3], vec![0i64, 1, 7]).unwrap();
+    let error = plan.run(&mut state, [&bad]).unwrap_err();
+    assert!(matches!(error, ExecError::Index { index: 7, len: 4, .. }));
+    assert!(error.to_string().contains("tests/errors.rs:"), "{error}");
+    assert_eq!(state.value("w").unwrap().splat(), Some(1.0));
+}
+
+#[test]
 fn an_index_out_of_range_names_its_operator_and_leaves_the_state_alone() {
     for late in [false, true] {
         let (g, p) = (Graph::train(), Params::seeded(2));

@@ -13,6 +13,7 @@ mod loops;
 mod matmul;
 mod reductions;
 mod refusals;
+mod repeat;
 mod streams;
 mod support;
 mod threads;
