@@ -191,3 +191,32 @@ fn gradient_nodes_come_from_the_line_of_their_forward_node() {
     assert!(dx.index() > before);
     assert_eq!(g.origin(dx).first().unwrap().line(), line);
 }
+
+/// Results of one computation are differentiated when all users of all of them are, wherever
+/// these were recorded: between them, and after.
+#[test]
+fn results_of_one_computation_are_differentiated_together() {
+    let g = Graph::new();
+    let a = x(&g, "x");
+    let of = cube(&g, a);
+    let first = g.push(Toy::Part(0), &[of]);
+    let between = mul(&g, first, a);
+    let second = g.push(Toy::Part(1), &[of]);
+    let y = add(&g, mul(&g, between, second), mul(&g, first, second));
+    let feeds = Feeds::from([("x", vec![0.5, -1.25, 0.75])]);
+    let dx = value(&g, &feeds, grad(&g, y, a));
+    for i in 0..3 {
+        let mut e = vec![0.0; 3];
+        e[i] = 1.0;
+        let expected = central(&g, &feeds, y, "x", &e)[i];
+        assert_close(&[dx[i]], &[expected], 1e-6);
+    }
+    // One of them alone, and one of them asked for.
+    let alone = value(&g, &feeds, grad(&g, between, a));
+    for (dx, x) in alone.iter().zip(&feeds["x"]) {
+        assert_close(&[*dx], &[7.0 * x.powi(6)], 1e-12);
+    }
+    let of_first = value(&g, &feeds, grad(&g, y, first));
+    let want: Vec<f64> = feeds["x"].iter().map(|x| (x + 1.0) * x.powi(9)).collect();
+    assert_close(&of_first, &want, 1e-12);
+}

@@ -33,6 +33,8 @@ pub enum Toy {
     Cast(DType),
     /// A body, applied once.
     Call(Arc<Body<Toy>>),
+    /// One of two results of one computation: `x²`, `x³`.
+    Part(u8),
     Odd(Quirk),
 }
 
@@ -125,6 +127,7 @@ impl fmt::Display for Toy {
             Toy::Floor => f.write_str("floor"),
             Toy::Cast(dtype) => write!(f, "cast({dtype})"),
             Toy::Call(body) => write!(f, "call{body}"),
+            Toy::Part(n) => write!(f, "part({n})"),
             Toy::Odd(Quirk::Chain(n)) => write!(f, "odd(chain {n})"),
             Toy::Odd(quirk) => write!(f, "odd({quirk:?})"),
         }
@@ -200,6 +203,10 @@ impl Operator for Toy {
         }
     }
 
+    fn family(&self) -> Option<Toy> {
+        matches!(self, Toy::Part(_)).then_some(Toy::Part(0))
+    }
+
     /// `x·1 = x` and `x + -0 = x`. But `-0 + 0 = 0`, so `x + 0` is not `x`.
     fn simplify(&self, g: &Graph, inputs: &[NodeId]) -> Simpler<Toy> {
         let unit = |op: &Toy, unit: f64| matches!(op, Toy::Full(b, _) if *b == unit.to_bits());
@@ -242,11 +249,13 @@ impl Operator for Toy {
             Toy::In(..) | Toy::Parameter(..) | Toy::Full(..) => smallvec![],
             Toy::Add => smallvec![Grad::Flow(dy), Grad::Flow(dy)],
             Toy::Mul => smallvec![Grad::Flow(of(0)), Grad::Flow(of(1))],
-            Toy::Cube => {
+            Toy::Cube | Toy::Part(_) => {
                 let slope = scaled(3.0, mul(g, inputs[0], inputs[0]));
                 smallvec![Grad::Flow(mul(g, dy, slope))]
             }
-            Toy::Square => smallvec![Grad::Flow(mul(g, dy, scaled(2.0, inputs[0])))],
+            Toy::Square | Toy::Part(0) => {
+                smallvec![Grad::Flow(mul(g, dy, scaled(2.0, inputs[0])))]
+            }
             Toy::Cast(dtype) if dtype.is_float() && g.ty(inputs[0]).dtype().is_float() => {
                 smallvec![Grad::Flow(g.push(Toy::Cast(g.ty(inputs[0]).dtype()), &[dy]))]
             }
