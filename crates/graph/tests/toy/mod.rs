@@ -249,11 +249,11 @@ impl Operator for Toy {
             Toy::In(..) | Toy::Parameter(..) | Toy::Full(..) => smallvec![],
             Toy::Add => smallvec![Grad::Flow(dy), Grad::Flow(dy)],
             Toy::Mul => smallvec![Grad::Flow(of(0)), Grad::Flow(of(1))],
-            Toy::Cube | Toy::Part(_) => {
+            Toy::Cube | Toy::Part(1) => {
                 let slope = scaled(3.0, mul(g, inputs[0], inputs[0]));
                 smallvec![Grad::Flow(mul(g, dy, slope))]
             }
-            Toy::Square | Toy::Part(0) => {
+            Toy::Square | Toy::Part(_) => {
                 smallvec![Grad::Flow(mul(g, dy, scaled(2.0, inputs[0])))]
             }
             Toy::Cast(dtype) if dtype.is_float() && g.ty(inputs[0]).dtype().is_float() => {
