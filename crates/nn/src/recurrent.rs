@@ -114,6 +114,11 @@ impl<C: Cell> Recurrent<C> {
         self.layers.first().and_then(|l| l.first()).map_or(0, |w| w.w_hh.ty().shape()[0])
     }
 
+    /// Number of states, each of that length.
+    pub fn states(&self) -> usize {
+        C::STATES
+    }
+
     /// Outputs and last states, from states of zeros.
     #[track_caller]
     pub fn call<'g>(&self, x: Var<'g>) -> (Var<'g>, Vec<Var<'g>>) {
