@@ -32,10 +32,10 @@ pub(crate) fn run(
         if !loops.contains_key(scan.of()) {
             loops.insert(scan.of().clone(), rewritten(pipeline, scan.of(), cx)?);
         }
-        if let Some(Some((_, entries))) = loops.get(scan.of()) {
-            if !is_computed_before(g, id) {
-                entries.iter().for_each(|entry| charge(entry, scan.of(), g, id, cx));
-            }
+        if let Some(Some((_, entries))) = loops.get(scan.of())
+            && !is_computed_before(g, id)
+        {
+            entries.iter().for_each(|entry| charge(entry, scan.of(), g, id, cx));
         }
     }
     if loops.values().all(Option::is_none) {

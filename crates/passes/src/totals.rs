@@ -96,7 +96,7 @@ pub(crate) fn is_computed_before(g: &Graph, id: NodeId) -> bool {
         let user = g.node(user);
         user.inputs == node.inputs && user.op.family().as_ref() == Some(&family)
     };
-    g.users(x).iter().take_while(|(user, _)| *user < id).any(|user| sibling(user))
+    g.users(x).iter().take_while(|(user, _)| *user < id).any(sibling)
 }
 
 /// Most bytes of values that are alive at once, if nodes run in index order and a value is freed
