@@ -259,3 +259,36 @@ fn a_parameter_behind_a_rule_is_trained_by_the_rule() {
         assert_eq!(state.value("w").unwrap().to_f64s(), [0.5, 0.5]);
     }
 }
+
+#[test]
+fn a_rule_holds_in_each_step_of_a_loop() {
+    for cube in [cube as for<'g> fn(Var<'g>, f64) -> Var<'g>, cube_forward] {
+        let g = Graph::new();
+        let x = g.input("x", F64, [2]);
+        let slices = x * g.constant(Tensor::new([3, 1], vec![0.5, -0.25, 0.125]).unwrap());
+        let step = |sum, x| (sum + cube(x, 5.0), cube(sum, 2.0));
+        let (last, all) = g.scan(x, slices, step);
+        let y = last + all.sum(0);
+        let unrolled = {
+            let (mut sum, mut all) = (x, Vec::new());
+            for t in 0..3 {
+                let (next, y) = step(sum, slices.slice(0, t..t + 1).squeeze(0));
+                all.push(y);
+                sum = next;
+            }
+            sum + all[0].stack(&all[1..], 0).sum(0)
+        };
+        let close = |a: Var<'_>, b: Var<'_>| {
+            for (a, b) in everywhere(a).iter().zip(everywhere(b)) {
+                assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} {b}");
+            }
+        };
+        close(y, unrolled);
+        let ones = x.full_like(1.0);
+        let (dy, du) = (g.grad(y, &[x])[0], g.grad(unrolled, &[x])[0]);
+        close(dy, du);
+        close(g.grad(dy, &[x])[0], g.grad(du, &[x])[0]);
+        close(g.jvp_of(y, &[(x, ones)]), g.jvp_of(unrolled, &[(x, ones)]));
+        close(g.jvp_of(y, &[(x, ones)]), dy);
+    }
+}
