@@ -5,6 +5,7 @@ use std::iter::FusedIterator;
 use std::ops::Range;
 
 use pleach_tensor::{Key, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset};
 
@@ -27,7 +28,8 @@ impl Rows for Dataset {
 }
 
 /// The order in which rows come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// That of the data.
     Sequential,

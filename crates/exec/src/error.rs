@@ -5,6 +5,8 @@ use pleach_ops::EvalError;
 use pleach_tensor::{TensorError, Type};
 use thiserror::Error;
 
+use crate::Misfit;
+
 /// Why a graph could not be compiled or run. A run that fails has changed nothing in the state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -54,6 +56,9 @@ pub enum ExecError {
         /// Type given.
         got: Type,
     },
+    /// Saved values that are not those of the model: all of them.
+    #[error("the saved values do not fit the model: {}", crate::restore::listed(.0))]
+    Misfits(Vec<Misfit>),
     /// No variable, input or output of this name.
     #[error("there is no {what} named {name:?}; there are {known}")]
     Unknown {

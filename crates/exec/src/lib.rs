@@ -3,6 +3,7 @@
 //! | I want to… | item |
 //! |---|---|
 //! | hold the values of parameters, buffers and slots | [`State`] |
+//! | bring back the values of a saved run | [`State::restore`], [`Misfit`] |
 //! | compile a graph | [`Plan::compile`] |
 //! | run it | [`Plan::run`], [`Outputs`] |
 //! | run the reference interpreter the same way | [`Interpreted`] |
@@ -21,6 +22,7 @@ mod lower_scan;
 mod outputs;
 mod plan;
 mod report;
+mod restore;
 mod scalar;
 mod state;
 
@@ -29,4 +31,5 @@ pub use interpreted::Interpreted;
 pub use outputs::Outputs;
 pub use plan::{Options, Plan};
 pub use report::PlanReport;
+pub use restore::Misfit;
 pub use state::State;

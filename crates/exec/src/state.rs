@@ -35,18 +35,21 @@ static STATES: AtomicU64 = AtomicU64::new(1);
 impl State {
     /// The initial values of all parameters and buffers of a model; they follow from its seed.
     pub fn new(params: &Params) -> State {
-        let mut state = State {
-            id: STATES.fetch_add(1, Ordering::Relaxed),
-            registry: None,
-            seed: params.seed(),
-            entries: Vec::new(),
-            index: HashMap::new(),
-        };
+        let mut state = State::empty(params.seed());
         for variable in params.variables() {
-            state.registry = Some(variable.registry());
             state.insert(variable);
         }
         state
+    }
+
+    pub(crate) fn empty(seed: u64) -> State {
+        State {
+            id: STATES.fetch_add(1, Ordering::Relaxed),
+            registry: None,
+            seed,
+            entries: Vec::new(),
+            index: HashMap::new(),
+        }
     }
 
     fn insert(&mut self, variable: Variable) -> usize {
@@ -55,9 +58,17 @@ impl State {
         } else {
             variable.initial()
         };
+        self.insert_value(variable, &value)
+    }
+
+    /// A variable of a name that is not there yet, with a value of its type.
+    pub(crate) fn insert_value(&mut self, variable: Variable, value: &Tensor) -> usize {
+        if variable.registry() != 0 {
+            self.registry = Some(variable.registry());
+        }
         let at = self.entries.len();
         self.index.insert(variable.name().to_string(), at);
-        self.entries.push(Entry { variable, value: bytes(&value) });
+        self.entries.push(Entry { variable, value: bytes(value) });
         at
     }
 
@@ -76,9 +87,6 @@ impl State {
                 return Err(ExecError::VariableType { name, expected, got });
             }
             return Ok(at);
-        }
-        if variable.registry() != 0 {
-            self.registry = Some(variable.registry());
         }
         Ok(self.insert(variable.clone()))
     }
@@ -121,6 +129,11 @@ impl State {
             known.sort_unstable();
             ExecError::Unknown { what: "variable", name: name.into(), known: known.join(", ") }
         })
+    }
+
+    /// The seed of the model, from which initial values and everything drawn in a step follow.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// All variables, in order of appearance.

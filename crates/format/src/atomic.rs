@@ -1,5 +1,6 @@
 //! Files that are there as a whole or not at all.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -7,6 +8,9 @@ use std::path::Path;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::FormatError;
+
+/// Random characters in the name of a temporary file.
+const RANDOM: usize = 6;
 
 /// Replaces the file at `path` by what `body` writes, in one step.
 ///
@@ -24,18 +28,55 @@ pub fn write(
     body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FormatError> {
     let path = path.as_ref();
-    replace(path, body).map_err(|reason| reason.at(path))
+    replace(path, ".pleach-".as_ref(), None, body).map_err(|reason| reason.at(path))
+}
+
+/// As [`write`], and the file that was at `path` moves to `kept`, if that is given.
+///
+/// Between the two renames nothing is at `path`, and the old file at `kept`: one of the two always
+/// holds a whole file. What killed writes to this `path` have left is removed before, so one
+/// process at a time may write to it.
+pub(crate) fn rotate(
+    path: &Path,
+    kept: Option<&Path>,
+    body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FormatError> {
+    let mut prefix = OsString::from(".pleach-");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push("-");
+    if let Some(folder) = folder(path) {
+        sweep(folder, &prefix);
+    }
+    replace(path, &prefix, kept, body).map_err(|reason| reason.at(path))
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> Option<&Path> {
+    path.file_name()?;
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Removes temporary files of this prefix. What cannot be removed stays: it is in nobody's way.
+fn sweep(folder: &Path, prefix: &OsStr) {
+    let prefix = prefix.as_encoded_bytes();
+    let ours = |name: &[u8]| {
+        let random = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(b".tmp"));
+        random.is_some_and(|random| random.len() == RANDOM)
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|e| ours(e.file_name().as_encoded_bytes())) {
+        let _ = fs::remove_file(entry.path());
+    }
 }
 
 fn replace(
     path: &Path,
+    prefix: &OsStr,
+    kept: Option<&Path>,
     body: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FormatError> {
-    let folder = match (path.file_name(), path.parent()) {
-        (None, _) | (_, None) => return Err(FormatError::NotAFile),
-        (Some(_), Some(parent)) if parent.as_os_str().is_empty() => Path::new("."),
-        (Some(_), Some(parent)) => parent,
-    };
+    let folder = folder(path).ok_or(FormatError::NotAFile)?;
     let old = match fs::symlink_metadata(path) {
         Ok(old) if old.is_file() => Some(old),
         Ok(old) if old.is_symlink() => None,
@@ -43,7 +84,8 @@ fn replace(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(FormatError::io("write")(error)),
     };
-    let mut file = temporary(folder).map_err(FormatError::io("create a file in its folder"))?;
+    let mut file =
+        temporary(folder, prefix).map_err(FormatError::io("create a file in its folder"))?;
     let mut writer = BufWriter::with_capacity(1 << 16, file.as_file_mut());
     body(&mut writer).and_then(|()| writer.flush()).map_err(FormatError::io("write"))?;
     drop(writer);
@@ -52,13 +94,16 @@ fn replace(
         kept.map_err(FormatError::io("keep its permissions"))?;
     }
     file.as_file().sync_all().map_err(FormatError::io("sync"))?;
+    if let Some(kept) = kept {
+        fs::rename(path, kept).map_err(FormatError::io("keep the file before it"))?;
+    }
     file.persist(path).map_err(|error| FormatError::io("rename")(error.error))?;
     sync_folder(folder).map_err(FormatError::io("sync its folder"))
 }
 
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    builder.prefix(".pleach-").suffix(".tmp");
+    builder.prefix(prefix).suffix(".tmp").rand_bytes(RANDOM);
     // As any new file; by default a temporary file is the owner's alone.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -116,6 +116,37 @@ pub enum FormatError {
         /// Its size.
         bytes: usize,
     },
+    /// The file may be one of weights; what makes it a checkpoint is not there.
+    #[error("not a checkpoint: no pleach.format, pleach.manifest and pleach.crc32 in its metadata")]
+    NotACheckpoint,
+    /// The layout of the checkpoint is of another version of pleach.
+    #[error("expected a checkpoint of format 1, found format {0:?}")]
+    Version(String),
+    /// Something is not what was written.
+    #[error("{0} is damaged: its CRC-32 is not the one that was written")]
+    Checksum(String),
+    /// The manifest is not the JSON it should be.
+    #[error("manifest: {0}")]
+    Manifest(serde_json::Error),
+    /// A tensor is in the file or in the manifest alone, twice, or has another type in each.
+    #[error("tensor {0:?}: file and manifest disagree")]
+    Disagree(String),
+    /// A value beside the state that JSON cannot hold, or that is of another type.
+    #[error("note {name:?}: {source}")]
+    Note {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Neither the newest checkpoint nor the one before it can be used.
+    #[error("no intact checkpoint: {newest}; {previous}")]
+    NoneIntact {
+        /// What is wrong with the newest.
+        newest: Box<FormatError>,
+        /// What is wrong with the one before it.
+        previous: Box<FormatError>,
+    },
     /// A tensor could not be made or read.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -128,6 +159,12 @@ impl FormatError {
 
     pub(crate) fn at(self, path: &Path) -> FormatError {
         FormatError::File { path: path.to_path_buf(), reason: Box::new(self) }
+    }
+
+    /// Is nothing there at all?
+    pub fn is_missing(&self) -> bool {
+        matches!(self.reason(), FormatError::Io { source, .. }
+            if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// The error without the path.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | save and load named tensors | [`safetensors::save`], [`safetensors::load`] |
 //! | the same without a file | [`safetensors::to_bytes`], [`safetensors::from_bytes`] |
+//! | save and load a whole run | [`Checkpoint`] |
 //! | replace any file in one step | [`atomic::write`] |
 //!
 //! What is read is data only: nothing in a file is run, names in it are never used as paths, and
@@ -24,7 +25,9 @@
 //! ```
 
 pub mod atomic;
+pub mod checkpoint;
 mod error;
 pub mod safetensors;
 
+pub use checkpoint::Checkpoint;
 pub use error::FormatError;

@@ -6,12 +6,12 @@
 //! Bytes written are a function of what is written: tensors sorted by element type, then name,
 //! metadata by key.
 
-mod elements;
-mod header;
+pub(crate) mod elements;
+pub(crate) mod header;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use pleach_tensor::Tensor;
@@ -38,11 +38,8 @@ pub fn save<'t, N: AsRef<str>>(
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), FormatError> {
     let path = path.as_ref();
-    let (head, tensors) = head(tensors, metadata).map_err(|reason| reason.at(path))?;
-    atomic::write(path, |writer| {
-        writer.write_all(&head)?;
-        tensors.iter().try_for_each(|tensor| elements::write(writer, tensor))
-    })
+    let prepared = Prepared::new(tensors, metadata).map_err(|reason| reason.at(path))?;
+    atomic::write(path, |writer| prepared.write(writer))
 }
 
 /// The bytes that [`save`] writes.
@@ -53,10 +50,8 @@ pub fn to_bytes<'t, N: AsRef<str>>(
     tensors: impl IntoIterator<Item = (N, &'t Tensor)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, FormatError> {
-    let (mut bytes, tensors) = head(tensors, metadata)?;
-    for tensor in tensors {
-        elements::write(&mut bytes, tensor).map_err(FormatError::io("write"))?;
-    }
+    let mut bytes = Vec::new();
+    Prepared::new(tensors, metadata)?.write(&mut bytes).map_err(FormatError::io("write"))?;
     Ok(bytes)
 }
 
@@ -82,23 +77,37 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Contents, FormatError> {
     read(bytes, bytes.len() as u64)
 }
 
-/// The length and the header, and the tensors in their order in the file.
-fn head<'t, N: AsRef<str>>(
-    tensors: impl IntoIterator<Item = (N, &'t Tensor)>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(Vec<u8>, Vec<&'t Tensor>), FormatError> {
-    let mut tensors: Vec<(N, &Tensor)> = tensors.into_iter().collect();
-    tensors.sort_by(|(a, x), (b, y)| {
-        let by_type = header::dtype(y.dtype()).cmp(&header::dtype(x.dtype()));
-        by_type.then_with(|| a.as_ref().cmp(b.as_ref()))
-    });
-    let named = tensors.iter().map(|(name, tensor)| (name.as_ref(), *tensor));
-    let head = header::write(named, metadata)?;
-    Ok((head, tensors.into_iter().map(|(_, tensor)| tensor).collect()))
+/// A file that is ready to be written.
+pub(crate) struct Prepared<'t> {
+    /// The length and the header.
+    head: Vec<u8>,
+    /// The tensors in their order in the file.
+    tensors: Vec<&'t Tensor>,
+}
+
+impl<'t> Prepared<'t> {
+    pub(crate) fn new<N: AsRef<str>>(
+        tensors: impl IntoIterator<Item = (N, &'t Tensor)>,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Prepared<'t>, FormatError> {
+        let mut tensors: Vec<(N, &Tensor)> = tensors.into_iter().collect();
+        tensors.sort_by(|(a, x), (b, y)| {
+            let by_type = header::dtype(y.dtype()).cmp(&header::dtype(x.dtype()));
+            by_type.then_with(|| a.as_ref().cmp(b.as_ref()))
+        });
+        let named = tensors.iter().map(|(name, tensor)| (name.as_ref(), *tensor));
+        let head = header::write(named, metadata)?;
+        Ok(Prepared { head, tensors: tensors.into_iter().map(|(_, tensor)| tensor).collect() })
+    }
+
+    pub(crate) fn write(&self, writer: &mut dyn Write) -> io::Result<()> {
+        writer.write_all(&self.head)?;
+        self.tensors.iter().try_for_each(|tensor| elements::write(writer, tensor))
+    }
 }
 
 /// Opens a regular file only: opening a pipe would wait for a writer.
-fn open(path: &Path) -> Result<(File, u64), FormatError> {
+pub(crate) fn open(path: &Path) -> Result<(File, u64), FormatError> {
     let regular =
         |is: fs::Metadata| if is.is_file() { Ok(is.len()) } else { Err(FormatError::NotAFile) };
     regular(fs::metadata(path).map_err(FormatError::io("open"))?)?;

@@ -324,6 +324,12 @@ impl GraphExt for Graph {
     }
 }
 
+/// The variables of a run itself, which belong to no model: [`SEED`] and [`RUNS`]. They appear in
+/// a state when a step that draws first runs on it.
+pub fn run_variables() -> [Variable; 2] {
+    [SEED, RUNS].map(global)
+}
+
 /// A variable of the run itself, in no registry.
 fn global(name: &str) -> Variable {
     let init = Init::Full(Real(0.0));

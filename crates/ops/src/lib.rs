@@ -65,7 +65,7 @@ pub use compose::spatial::{Padding, PerAxis};
 pub use control::{Loop, Scan, Tree};
 pub use cost::{Axis, AxisRelations, Cost};
 pub use custom::{Custom, Registry};
-pub use ext::{GraphExt, RUNS, SEED};
+pub use ext::{GraphExt, RUNS, SEED, run_variables};
 pub use fused::Fused;
 pub use init::Init;
 pub use interpret::Sources;

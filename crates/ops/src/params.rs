@@ -115,6 +115,13 @@ impl Params {
         self.variable(name, shape.into(), dtype, init.into(), Kind::Buffer)
     }
 
+    /// The slot of this full name (`adam.m/hidden.w`) beside the parameters of this registry, with
+    /// zeros to begin with: what a saved run holds, before the optimizer that owns it is recorded.
+    /// It is no variable of the registry, and takes no name.
+    pub fn saved_slot(&self, name: &str, ty: Type) -> Param {
+        Variable::new(self.shared().id, name.into(), Kind::Slot, ty, Init::zeros(), Key(0))
+    }
+
     fn variable(&self, name: &str, shape: Shape, dtype: DType, init: Init, kind: Kind) -> Param {
         let name = self.unique(name);
         let mut shared = self.shared();

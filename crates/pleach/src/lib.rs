@@ -5,6 +5,7 @@ mod error;
 mod program;
 mod record;
 mod report;
+mod resume;
 mod step;
 
 pub mod prelude;
@@ -14,6 +15,7 @@ pub use error::{CompileError, Problem, Unreached};
 pub use program::Program;
 pub use record::{Recording, Train};
 pub use report::Report;
+pub use resume::{Persist, ResumeError, Resumed};
 pub use step::Step;
 
 pub use pleach_check as check;

@@ -7,4 +7,4 @@ pub use pleach_ops::prelude::*;
 pub use pleach_ops::{Kind, Variable};
 pub use pleach_optim::{Adam, AdamW, Cosine, Optimizer, Rate, Sgd, Step as StepDecay};
 
-pub use crate::{Compile, CompileError, Program, Recording, Step, Train};
+pub use crate::{Compile, CompileError, Persist, Program, Recording, Resumed, Step, Train};

@@ -10,7 +10,7 @@ use crate::FormatError;
 const CHUNK: usize = 1 << 13;
 
 /// The elements in row-major order.
-pub(super) fn write(writer: &mut dyn Write, tensor: &Tensor) -> io::Result<()> {
+pub(crate) fn write(writer: &mut dyn Write, tensor: &Tensor) -> io::Result<()> {
     for_dtype!(tensor.dtype(), T => {
         let size = size_of::<T>();
         let mut buffer = [0u8; CHUNK];
@@ -25,7 +25,7 @@ pub(super) fn write(writer: &mut dyn Write, tensor: &Tensor) -> io::Result<()> {
 }
 
 /// A tensor of type `ty` from the next `ty.bytes()` bytes, which the file must be known to have.
-pub(super) fn read(input: &mut impl Read, name: &str, ty: &Type) -> Result<Tensor, FormatError> {
+pub(crate) fn read(input: &mut impl Read, name: &str, ty: &Type) -> Result<Tensor, FormatError> {
     for_dtype!(ty.dtype(), T => read_as::<T>(input, name, ty))
 }
 

@@ -23,7 +23,7 @@ const MAX_RANK: usize = 16;
 /// Tensors in a file, and metadata entries.
 const MAX_NAMES: usize = 65_536;
 
-pub(super) fn dtype(dtype: DType) -> Dtype {
+pub(crate) fn dtype(dtype: DType) -> Dtype {
     match dtype {
         DType::F32 => Dtype::F32,
         DType::F64 => Dtype::F64,
@@ -35,14 +35,14 @@ pub(super) fn dtype(dtype: DType) -> Dtype {
 }
 
 /// What the header says, checked against the length of the file.
-pub(super) struct Header {
+pub(crate) struct Header {
     /// In their order in the file.
-    pub(super) entries: Vec<(String, Type)>,
-    pub(super) metadata: BTreeMap<String, String>,
+    pub(crate) entries: Vec<(String, Type)>,
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// The length and the header, padded with spaces to a multiple of 8 bytes.
-pub(super) fn write<'t>(
+pub(crate) fn write<'t>(
     tensors: impl Iterator<Item = (&'t str, &'t Tensor)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, FormatError> {
@@ -76,7 +76,7 @@ pub(super) fn write<'t>(
 }
 
 /// Reads length and header; `len` is that of the file.
-pub(super) fn read(input: &mut impl Read, len: u64) -> Result<Header, FormatError> {
+pub(crate) fn read(input: &mut impl Read, len: u64) -> Result<Header, FormatError> {
     let Some(after) = len.checked_sub(8) else { return Err(FormatError::Short(len)) };
     let mut length = [0u8; 8];
     input.read_exact(&mut length).map_err(FormatError::io("read"))?;
