@@ -11,11 +11,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pleach-graph", &["pleach-tensor"]),
     ("pleach-kernels", &["pleach-tensor"]),
     ("pleach-data", &["pleach-tensor"]),
+    ("pleach-tune", &["pleach-tensor"]),
     ("pleach-ops", &["pleach-graph", "pleach-kernels", "pleach-tensor"]),
     ("pleach-optim", &["pleach-graph", "pleach-ops", "pleach-tensor"]),
     ("pleach-nn", &["pleach-graph", "pleach-ops", "pleach-tensor"]),
     ("pleach-format", &["pleach-graph", "pleach-ops", "pleach-tensor"]),
-    ("pleach-tune", &["pleach-graph", "pleach-ops", "pleach-tensor"]),
     ("pleach-passes", &["pleach-graph", "pleach-ops", "pleach-tensor"]),
     ("pleach-exec", &["pleach-graph", "pleach-kernels", "pleach-ops", "pleach-tensor"]),
     (

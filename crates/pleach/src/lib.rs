@@ -28,6 +28,7 @@ pub use pleach_ops as ops;
 pub use pleach_optim as optim;
 pub use pleach_passes as passes;
 pub use pleach_tensor as tensor;
+pub use pleach_tune as tune;
 
 /// The guides' code is compiled and run.
 #[cfg(doctest)]
