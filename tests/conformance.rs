@@ -22,6 +22,7 @@
 mod conformance {
     pub(crate) mod call;
     mod changed;
+    pub(crate) mod clip;
     pub(crate) mod compare;
     pub(crate) mod differs;
     pub(crate) mod init;
@@ -32,6 +33,7 @@ mod conformance {
     pub(crate) mod optim;
     pub(crate) mod read;
     pub(crate) mod report;
+    pub(crate) mod schedule;
     pub(crate) mod single;
     pub(crate) mod train;
 }
@@ -39,7 +41,7 @@ mod conformance {
 use std::path::{Path, PathBuf};
 
 use conformance::report::{Report, operator};
-use conformance::{differs, init, models, ops, optim};
+use conformance::{clip, differs, init, models, ops, optim, schedule};
 
 fn own_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/conformance")
@@ -62,10 +64,10 @@ const PASSED: [(&str, usize); 7] = [
     ("ops", 1744),
     ("f32", 1705),
     ("models", 18),
-    ("optim", 29),
-    ("schedule", 2),
+    ("optim", 66),
+    ("schedule", 19),
     ("init", 49),
-    ("clip", 2),
+    ("clip", 8),
 ];
 
 #[test]
@@ -96,9 +98,9 @@ fn run(folder: &Path, only: &str) -> Result<Vec<Report>, String> {
     let mut reports = vec![double, single, models::report(folder, only)?];
     if only.is_empty() {
         reports.push(optim::optimizers(folder)?);
-        reports.push(optim::schedules(folder)?);
+        reports.push(schedule::schedules(folder)?);
         reports.push(init::report(folder)?);
-        reports.push(optim::clipping(folder)?);
+        reports.push(clip::clipping(folder)?);
     }
     Ok(reports)
 }

@@ -10,7 +10,7 @@ use pleach::prelude::*;
 use serde_json::Value as Json;
 
 use super::report::Report;
-use super::{init, models, ops, optim};
+use super::{clip, init, models, ops, optim, schedule};
 
 const CHANGE: f64 = 1e-3;
 
@@ -158,10 +158,10 @@ fn a_changed_step_rate_or_gradient_fails() {
     fails(&copy, optim::optimizers, &["optim SGD/sgd.logistic: none: loss [50] is"]);
     let copy = Copy::new("schedule/values.json");
     copy.change("/cases/0/lr/99");
-    fails(&copy, optim::schedules, &["schedule StepLR/00.StepLR: none: rate [99] is"]);
+    fails(&copy, schedule::schedules, &["schedule StepLR/00.StepLR: none: rate [99] is"]);
     let copy = Copy::new("clip.json");
     copy.change_tensor("c0.out.2");
-    fails(&copy, optim::clipping, &["clip norm/c0: none: gradient 2 clipped [1, 1, 1] is"]);
+    fails(&copy, clip::clipping, &["clip norm/c0: none: gradient 2 clipped [1, 1, 1] is"]);
 }
 
 #[test]

@@ -1,20 +1,18 @@
-//! Optimizers, schedules and clipping.
+//! Optimizers: fifty updates of three problems.
 
 use std::path::Path;
 
-use pleach::ops::Variable;
-use pleach::optim::{Constant, Schedule};
 use pleach::prelude::*;
 use serde_json::Value as Json;
 
 use super::compare::{agree, lists_agree};
 use super::levels::LEVELS;
-use super::read::{Tensors, file, number, numbers};
+use super::read::{Tensors, file, number};
 use super::report::{Job, Outcome, Report};
 use super::train::{optimizer, train};
 
 /// The cases of a file, each run by `run`; nothing if there is no such file.
-fn cases(
+pub(super) fn cases(
     kind: &'static str,
     path: &Path,
     group: &str,
@@ -50,13 +48,13 @@ pub(crate) fn optimizers(folder: &Path) -> Result<Report, String> {
     })
 }
 
-fn tensor<'t>(tensors: &'t Tensors, json: &Json) -> Result<&'t Tensor, String> {
+pub(super) fn tensor<'t>(tensors: &'t Tensors, json: &Json) -> Result<&'t Tensor, String> {
     let key = json["tensor"].as_str().unwrap_or_default();
     tensors.get(key).ok_or_else(|| format!("the file has no tensor {key:?}"))
 }
 
 /// The first axis taken apart: row `i`.
-fn row(path: &Tensor, i: usize) -> Result<Tensor, String> {
+pub(super) fn row(path: &Tensor, i: usize) -> Result<Tensor, String> {
     let shape = path.shape();
     let size: usize = shape[1..].iter().product();
     let all = path.to_f64s();
@@ -82,7 +80,11 @@ fn follow(name: &str, case: &Json, tensors: &Tensors) -> Result<(), String> {
     let loss = loss(&g, problem, tensors, param);
     let want = tensor(tensors, &case["losses"])?.to_f64s();
     for (level, compile) in LEVELS {
-        let optimizer = optimizer(name, &case["options"]).ok_or("no such optimizer")?;
+        let mut optimizer = optimizer(name, &case["options"]).ok_or("no such optimizer")?;
+        if name == "Muon" && params.len() > 1 {
+            // It moves matrices alone.
+            optimizer = Box::new(optimizer.except("b", Sgd::new(0.0)));
+        }
         let mut state = State::new(&registry);
         let look = |i: usize, state: &State| {
             params.iter().try_for_each(|(name, param, path)| {
@@ -126,96 +128,4 @@ fn loss<'g>(
         }
         other => panic!("no problem {other}"),
     }
-}
-
-/// The rates of each schedule.
-pub(crate) fn schedules(folder: &Path) -> Result<Report, String> {
-    let path = folder.join("schedule/values.json");
-    cases("schedule", &path, "schedule", |case, _| match schedule(case) {
-        Some(schedule) => rates(case, schedule.as_ref()).into(),
-        None => Outcome::Unsupported,
-    })
-}
-
-/// The schedule of a case, if there is such a one here with these options.
-fn schedule(case: &Json) -> Option<Box<dyn Schedule>> {
-    let options = case["options"].as_object()?;
-    let known = |names: &[&str]| options.keys().all(|key| names.contains(&key.as_str()));
-    let or = |name: &str, default: f64| options.get(name).map_or(default, number);
-    match case["schedule"].as_str()? {
-        "StepLR" if known(&["step_size", "gamma"]) => {
-            let every = or("step_size", 0.0) as u64;
-            Some(Box::new(StepDecay { every, gamma: or("gamma", 0.1) }))
-        }
-        // Past its end PyTorch's rises again.
-        "CosineAnnealingLR" if known(&["T_max", "eta_min"]) && or("T_max", 0.0) >= 99.0 => {
-            let min = or("eta_min", 0.0) / number(&case["base_lr"]);
-            Some(Box::new(Cosine { steps: or("T_max", 0.0) as u64, min }))
-        }
-        "LambdaLR" if options.is_empty() => Some(Box::new(Constant)),
-        _ => None,
-    }
-}
-
-fn rates(case: &Json, schedule: &dyn Schedule) -> Result<(), String> {
-    let want = numbers(&case["lr"]);
-    let tolerance = |which: &str| number(&case["tolerance"][which]);
-    let g = Graph::eval();
-    let rate = schedule.factor(g.input("t", F64, [])) * number(&case["base_lr"]);
-    for (level, compile) in LEVELS {
-        let mut step = g.infer(rate).compile(compile()).map_err(|e| e.to_string())?;
-        let mut state = State::new(&Params::seeded(0));
-        let mut got = Vec::new();
-        for t in 0..want.len() {
-            let t = Tensor::scalar(t as f64);
-            let outputs = step.run(&mut state, [&t]).map_err(|e| e.to_string())?;
-            got.push(outputs.scalar("y").map_err(|e| e.to_string())?);
-        }
-        lists_agree(&got, &want, tolerance("rtol"), tolerance("atol"))
-            .map_err(|why| format!("{level}: rate {why}"))?;
-    }
-    Ok(())
-}
-
-/// Clipping and averaging.
-pub(crate) fn clipping(folder: &Path) -> Result<Report, String> {
-    cases("clip", &folder.join("clip.json"), "clip", |case, tensors| {
-        let euclidean = case["options"]["norm_type"].as_f64().unwrap_or(2.0) == 2.0;
-        let infinite = case["options"]["norm_type"].is_object();
-        match case["clip"].as_str() {
-            Some("norm") if euclidean && !infinite => clipped(case, tensors).into(),
-            _ => Outcome::Unsupported,
-        }
-    })
-}
-
-/// Gradient descent from 0 at rate 1 goes to the negative of what it is given.
-fn clipped(case: &Json, tensors: &Tensors) -> Result<(), String> {
-    let list = |name: &str| -> Result<Vec<&Tensor>, String> {
-        case[name].as_array().into_iter().flatten().map(|t| tensor(tensors, t)).collect()
-    };
-    let (grads, want) = (list("grads")?, list("clipped")?);
-    let registry = Params::seeded(0).dtype(F64);
-    let params: Vec<Variable> = grads
-        .iter()
-        .enumerate()
-        .map(|(i, grad)| registry.param(&format!("p{i}"), grad.shape().clone(), Init::zeros()))
-        .collect();
-    let g = Graph::train();
-    let terms = params.iter().zip(&grads);
-    let terms = terms.map(|(p, grad)| (g.param(p) * g.constant((*grad).clone())).sum_all());
-    let loss = terms.reduce(|a, b| a + b).ok_or("no gradients")?;
-    let max = number(&case["options"]["max_norm"]);
-    for (level, compile) in LEVELS {
-        let mut state = State::new(&registry);
-        let optimizer = Box::new(Sgd::new(1.0).clip_norm(max));
-        train(loss, optimizer, compile(), &mut state, &[], 0, |_, _| Ok(()))?;
-        for (i, (param, want)) in params.iter().zip(&want).enumerate() {
-            let got = state.get(param).to_f64s().iter().map(|x| 0.0 - x).collect();
-            let got = Tensor::new(want.shape().clone(), got).map_err(|e| e.to_string())?;
-            agree(&got, want, 1e-9, 1e-12)
-                .map_err(|why| format!("{level}: gradient {i} clipped {why}"))?;
-        }
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Optimizers: update rules, schedules and clipping, all of them nodes of the graph.
+//! Optimizers: update rules, schedules, penalties and clipping, all of them nodes of the graph.
 //!
 //! An [`Optimizer`] gets every trained parameter with its gradient and **appends nodes**: new
 //! values for parameters, slots, counters. Nothing loops and nothing runs here, so passes fuse and
@@ -6,20 +6,28 @@
 //!
 //! | I want to… | item | state per parameter |
 //! |---|---|---|
-//! | follow the gradient, with momentum | [`Sgd`] | 0 or 1 tensor |
-//! | adapt rates | [`Adam`], [`AdamW`] | 2 tensors, 3 with AMSGrad |
-//! | change the rate over time | [`Schedule`]: [`Constant`], [`Step`], [`Cosine`] | |
-//! | bound the gradient | [`ClipNorm`] | |
+//! | follow the gradient, with momentum | [`Sgd`], [`Asgd`] | 0 or 1 tensor |
+//! | adapt rates | [`Adam`], [`AdamW`], [`NAdam`], [`RAdam`], [`Adamax`] | 2 tensors, 3 with AMSGrad |
+//! | | [`Adagrad`], [`Adadelta`], [`RmsProp`], [`Rprop`] | 1 to 3 tensors |
+//! | large batches, little state, matrices | [`Lamb`], [`Adafactor`], [`Lion`], [`Muon`] | 2, nearly 0, 1, 1 |
+//! | change the rate over time | [`Schedule`] in a [`Rate`] | |
+//! | decay and penalties | [`Descent::weight_decay`], [`Penalty`] | |
+//! | bound gradients or weights | [`Optimizer::clip_norm`], [`clip_each`](Optimizer::clip_each), [`clip_value`](Optimizer::clip_value), [`centralize`](Optimizer::centralize), [`max_norm`](Optimizer::max_norm) | |
+//! | average weights, follow slowly | [`Optimizer::average`], [`lookahead`](Optimizer::lookahead) | 1 tensor |
+//! | scale the loss | [`Optimizer::scale_loss`] | |
 //! | freeze a parameter | leave it out of `trained` | |
-//! | treat two groups of parameters differently | two optimizers, [`named`](Sgd::named) | |
+//! | treat parameters differently | [`Descent::group`], [`Optimizer::except`] | |
+//! | my own | [`Rule`] | |
 //!
 //! State is slots, beside the parameters in the state of a model, with a name per optimizer:
 //!
 //! | slot | type | |
 //! |---|---|---|
 //! | `adam.rate` | f64 | the base rate; set it between runs, nothing is recompiled |
+//! | `adam.rate_now` | f64 | the rate that the last update used |
 //! | `adam.steps` | i64 | updates made; schedules and bias corrections are functions of it |
 //! | `adam.m/hidden.w` | as `hidden.w` | what the rule keeps per parameter |
+//! | `adam[*.b].rate` | f64 | the base rate of a group, if it has its own |
 //!
 //! Rates, schedules and corrections are computed in f64 scalars whatever the parameters are.
 //!
@@ -32,76 +40,68 @@
 //! let g = Graph::train();
 //! let loss = g.param(&x) * g.param(&x);
 //! let grad = g.grad(loss, &[g.param(&x)])[0];
-//! Sgd::new(0.25).update(&g, &[Trained { param: x.clone(), value: g.raw_param(&x), grad }]);
-//!
-//! let roots = g.roots();
-//! let new = roots.iter().find(|root| &*root.name == "x").expect("x is assigned").value;
-//! assert_eq!(Var::new(&g, new).eval(&[])?.item(), Some(1.5)); // 3 - 0.25 · 2 · 3
+//! let trained = Trained { param: x.clone(), value: g.raw_param(&x), grad };
+//! let new = Sgd::new(0.25).update(&g, &[trained])[0];
+//! assert_eq!(new.eval(&[])?.item(), Some(1.5)); // 3 - 0.25 · 2 · 3
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adamax;
+mod asgd;
 mod clip;
+mod descent;
 mod error;
+mod except;
+mod lamb;
+mod lion;
+mod loss_scale;
+mod muon;
+mod nadam;
+mod optimizer;
+mod pattern;
+mod penalty;
+mod radam;
 mod rate;
+mod rmsprop;
+mod rprop;
+mod rule;
 mod schedule;
 mod sgd;
+mod time;
+mod weights;
 
-pub use adam::{Adam, AdamW};
-pub use clip::ClipNorm;
+pub use adadelta::{Adadelta, AdadeltaRule};
+pub use adafactor::{Adafactor, AdafactorRule};
+pub use adagrad::{Adagrad, AdagradRule};
+pub use adam::{Adam, AdamRule, AdamW};
+pub use adamax::{Adamax, AdamaxRule};
+pub use asgd::{Asgd, AsgdRule};
+pub use clip::{ClipEach, ClipNorm, ClipValue};
+pub use descent::Descent;
 pub use error::OptimError;
+pub use except::Except;
+pub use lamb::{Lamb, LambRule};
+pub use lion::{Lion, LionRule};
+pub use loss_scale::LossScale;
+pub use muon::{Muon, MuonRule};
+pub use nadam::{NAdam, NAdamRule};
+pub use optimizer::{Optimizer, Trained};
+pub use pattern::matches;
+pub use penalty::Penalty;
+pub use radam::{RAdam, RAdamRule};
 pub use rate::Rate;
-pub use schedule::{Constant, Cosine, Schedule, Step};
-pub use sgd::Sgd;
-
-use std::fmt::Debug;
-
-use pleach_ops::{Graph, Param, Var};
-
-/// A parameter to update: its handle, its value and its gradient, both of the parameter's type
-/// (f32 or f64).
-#[derive(Clone, Debug)]
-pub struct Trained<'g> {
-    /// The parameter.
-    pub param: Param,
-    /// Its value: [`raw_param`](pleach_ops::GraphExt::raw_param), whatever it is bound to.
-    pub value: Var<'g>,
-    /// The gradient of the loss by it.
-    pub grad: Var<'g>,
-}
-
-/// An update rule.
-pub trait Optimizer: Debug {
-    /// Do the options make sense?
-    ///
-    /// # Errors
-    /// [`OptimError`] with the option, what it must be, and what it is.
-    fn check(&self) -> Result<(), OptimError>;
-
-    /// Appends the new values of all parameters and slots, as assignments of the graph. Parameters
-    /// that are not in `trained` stay as they are.
-    ///
-    /// Two optimizers of one name in one graph are an error of the graph, as they would share
-    /// rate and counter.
-    #[track_caller]
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]);
-
-    /// This rule on gradients that were scaled down together, if their global norm exceeds `max`;
-    /// see [`ClipNorm`].
-    fn clip_norm(self, max: f64) -> ClipNorm<Self>
-    where
-        Self: Sized,
-    {
-        ClipNorm::new(self, max)
-    }
-}
-
-impl Optimizer for Box<dyn Optimizer> {
-    fn check(&self) -> Result<(), OptimError> {
-        (**self).check()
-    }
-
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) {
-        (**self).update(g, trained);
-    }
-}
+pub use rmsprop::{RmsProp, RmsPropRule};
+pub use rprop::{Rprop, RpropRule};
+pub use rule::{About, Rule, Update};
+pub use schedule::{
+    Chain, Constant, Cosine, CosineRestarts, CosineWave, Cyclic, CyclicShape, Exponential, Hold,
+    InverseSqrt, Linear, MultiStep, OneCycle, Plateau, Polynomial, Schedule, Sequence, Step,
+    Warmup,
+};
+pub use sgd::{Sgd, SgdRule};
+pub use time::Time;
+pub use weights::{Average, Averaged, Centralize, Lookahead, MaxNorm};

@@ -1,17 +1,18 @@
-//! Rates: a base number and a schedule, and the slots that hold rate and time.
+//! Rates: a base number and a schedule.
 
 use std::sync::Arc;
 
 use pleach_ops::prelude::*;
 
 use crate::error::at_least_zero;
-use crate::{Constant, OptimError, Schedule, Trained};
+use crate::{Constant, OptimError, Schedule, Time};
 
 /// A learning rate per update: a base number times the factor of a schedule.
 ///
 /// A number alone is a rate that stays as it is. The base lives in the slot `NAME.rate`, so that
 /// it can be set between runs without recompiling: `base` is what the slot begins with, and a
-/// state that holds the slot already keeps its own number. The factor is nodes of the graph.
+/// state that holds the slot already keeps its own number. The factor is nodes of the graph. What
+/// an update has used stands in the slot `NAME.rate_now`.
 ///
 /// ```
 /// use pleach_optim::{Adam, Cosine, Rate, Sgd};
@@ -36,25 +37,12 @@ impl Rate {
         self.schedule.check()
     }
 
-    /// The clock of an optimizer: `NAME.rate` and `NAME.steps` in the registry of `param`. One
-    /// graph has one clock of a name: a second one is an error of the graph.
+    /// Rate of this update, and momentum if the schedule moves it, as f64 scalars.
     #[track_caller]
-    pub(crate) fn clock<'g>(&self, g: &'g Graph, name: &str, param: &Param) -> Clock<'g> {
-        let scalar = |slot: &str, dtype: DType, init: f64| {
-            let ty = Type::scalar(dtype);
-            param.shared_slot(&format!("{name}.{slot}"), ty, Init::full(init))
-        };
-        let base = g.raw_param(&scalar("rate", F64, self.base));
-        let counter = scalar("steps", I64, 0.0);
-        let steps = g.raw_param(&counter);
-        if g.roots().iter().any(|root| root.target == Some(steps.id())) {
-            let why = "another optimizer has this name: give one another by `named`";
-            g.refuse("update", &[], TypeError::Attribute(why.into()));
-        } else {
-            g.assign_param(&counter, steps + 1);
-        }
-        let t = steps.cast(F64);
-        Clock { rate: base * self.schedule.factor(t), t }
+    pub(crate) fn at<'g>(&self, time: &Time<'g>) -> Clock<'g> {
+        let rate = time.slot("rate", self.base) * self.schedule.factor(time);
+        time.keep("rate_now", self.base, rate);
+        Clock { rate, momentum: self.schedule.momentum(time) }
     }
 }
 
@@ -64,17 +52,9 @@ impl From<f64> for Rate {
     }
 }
 
-/// Rate and time of one update, as f64 scalars.
+/// Rate and momentum of one update, as f64 scalars.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock<'g> {
-    /// The rate of this update.
     pub(crate) rate: Var<'g>,
-    /// Updates made before this one.
-    pub(crate) t: Var<'g>,
-}
-
-/// A scalar in the type and shape of a parameter: computed in f64, rounded once.
-#[track_caller]
-pub(crate) fn like<'g>(scalar: Var<'g>, p: &Trained<'g>) -> Var<'g> {
-    scalar.cast(p.value.dtype()).broadcast_to(p.value.shape())
+    pub(crate) momentum: Option<Var<'g>>,
 }

@@ -1,11 +1,22 @@
 //! Schedules: factors of the rate, as functions of the number of updates made.
 
+mod compose;
+mod cosine;
+mod cycle;
+mod decay;
+mod plateau;
+
+pub use compose::{Chain, Sequence, Warmup};
+pub use cosine::{Cosine, CosineRestarts, CosineWave};
+pub use cycle::{Cyclic, CyclicShape, OneCycle};
+pub use decay::{Constant, Exponential, Hold, InverseSqrt, Linear, MultiStep, Polynomial, Step};
+pub use plateau::Plateau;
+
 use std::fmt::Debug;
 
 use pleach_ops::prelude::*;
 
-use crate::OptimError;
-use crate::error::{at_least_zero, range};
+use crate::{OptimError, Time};
 
 /// A factor of the rate that changes with time. Time is counted in updates of the optimizer.
 ///
@@ -13,24 +24,55 @@ use crate::error::{at_least_zero, range};
 ///
 /// ```
 /// use pleach_ops::prelude::*;
-/// use pleach_optim::{Rate, Schedule, Sgd};
+/// use pleach_optim::{Rate, Schedule, Sgd, Time};
 ///
-/// /// `min(1, (t + 1) / over)`
+/// /// `1 / (1 + t)`
 /// #[derive(Debug)]
-/// struct Warmup { over: u32 }
+/// struct Harmonic;
 ///
-/// impl Schedule for Warmup {
-///     fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
-///         ((t + 1.0) / f64::from(self.over)).minimum(1.0)
+/// impl Schedule for Harmonic {
+///     fn factor<'g>(&self, time: &Time<'g>) -> Var<'g> {
+///         1.0 / (time.t + 1.0)
 ///     }
 /// }
-/// let optimizer = Sgd::new(Rate::new(0.1, Warmup { over: 100 }));
+/// let optimizer = Sgd::new(Rate::new(0.1, Harmonic));
 /// ```
+///
+/// | factor | item | PyTorch |
+/// |---|---|---|
+/// | 1 | [`Constant`] | |
+/// | falls by steps | [`Step`], [`MultiStep`], [`Exponential`] | `StepLR`, `MultiStepLR`, `ExponentialLR` |
+/// | from one number to another | [`Linear`], [`Hold`], [`Polynomial`] | `LinearLR`, `ConstantLR`, `PolynomialLR` |
+/// | half a cosine, waves, restarts | [`Cosine`], [`CosineWave`], [`CosineRestarts`] | `CosineAnnealingLR`, `…WarmRestarts` |
+/// | up and down, with the momentum | [`OneCycle`], [`Cyclic`] | `OneCycleLR`, `CyclicLR` |
+/// | up, then `1/√t` | [`InverseSqrt`] | |
+/// | falls when a metric stays | [`Plateau`] | `ReduceLROnPlateau` |
+/// | one after another, together, begun slowly | [`Sequence`], [`Chain`], [`Warmup`] | `SequentialLR`, `ChainedScheduler` |
 pub trait Schedule: Debug + Send + Sync {
-    /// The factor in force at the update that `t` others came before: `t` is 0 at the first. An
-    /// f64 scalar of an f64 scalar.
+    /// The factor in force at this update: `time.t` is 0 at the first. An f64 scalar.
     #[track_caller]
-    fn factor<'g>(&self, t: Var<'g>) -> Var<'g>;
+    fn factor<'g>(&self, time: &Time<'g>) -> Var<'g>;
+
+    /// The momentum in force at this update, an f64 scalar, if the schedule moves it.
+    #[track_caller]
+    fn momentum<'g>(&self, _time: &Time<'g>) -> Option<Var<'g>> {
+        None
+    }
+
+    /// What becomes of a factor `last` in one update, in a [`Chain`] of schedules, where `time.t` is
+    /// at least 1. If nothing else is said, it is multiplied by the quotient of this schedule's
+    /// factors now and before; after a factor of 0, what comes is this schedule's factor.
+    #[track_caller]
+    fn next<'g>(&self, time: &Time<'g>, last: Var<'g>) -> Var<'g> {
+        let (now, before) = (self.factor(time), self.factor(&time.earlier()));
+        let zero = before.equal(0.0);
+        zero.select(now, last * now / zero.select(1.0, before))
+    }
+
+    /// The number of updates after which the factor does not change; none if there is none.
+    fn length(&self) -> Option<u64> {
+        None
+    }
 
     /// Do the options make sense?
     ///
@@ -41,63 +83,30 @@ pub trait Schedule: Debug + Send + Sync {
     }
 }
 
-/// Factor 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Constant;
+/// `baseⁿ` for a constant base above 0.
+#[track_caller]
+fn power<'g>(base: f64, n: Var<'g>) -> Var<'g> {
+    (n * base.ln()).exp()
+}
 
-impl Schedule for Constant {
-    fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
-        t.full_like(1.0)
+impl Schedule for Box<dyn Schedule> {
+    fn factor<'g>(&self, time: &Time<'g>) -> Var<'g> {
+        (**self).factor(time)
     }
-}
 
-/// `gamma^⌊t / every⌋`: the rate changes by a factor at every `every`-th update (PyTorch's
-/// `StepLR`). Computed as `exp(⌊t / every⌋ · ln gamma)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    /// Updates from one change to the next, at least 1.
-    pub every: u64,
-    /// The factor of one change, above 0.
-    pub gamma: f64,
-}
+    fn momentum<'g>(&self, time: &Time<'g>) -> Option<Var<'g>> {
+        (**self).momentum(time)
+    }
 
-impl Schedule for Step {
-    fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
-        let changes = (t / self.every as f64).floor();
-        (changes * self.gamma.ln()).exp()
+    fn next<'g>(&self, time: &Time<'g>, last: Var<'g>) -> Var<'g> {
+        (**self).next(time, last)
+    }
+
+    fn length(&self) -> Option<u64> {
+        (**self).length()
     }
 
     fn check(&self) -> Result<(), OptimError> {
-        range("step schedule", "every", "at least 1", self.every as f64, self.every >= 1)?;
-        let positive = self.gamma > 0.0 && self.gamma.is_finite();
-        range("step schedule", "gamma", "above 0", self.gamma, positive)
-    }
-}
-
-/// `min + (1 - min) · (1 + cos(π t / steps)) / 2`: half a cosine from 1 to `min` over `steps`
-/// updates, `min` from then on.
-///
-/// PyTorch's `CosineAnnealingLR` is the same up to `T_max = steps`, with `eta_min = min · rate`;
-/// past it, that one rises again.
-///
-/// **Source** Loshchilov and Hutter, ICLR 2017, eq. 5 without restarts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cosine {
-    /// Updates until the factor is `min`, at least 1.
-    pub steps: u64,
-    /// The last factor, at least 0.
-    pub min: f64,
-}
-
-impl Schedule for Cosine {
-    fn factor<'g>(&self, t: Var<'g>) -> Var<'g> {
-        let done = (t / self.steps as f64).minimum(1.0);
-        let half = ((done * std::f64::consts::PI).cos() + 1.0) * 0.5;
-        half * (1.0 - self.min) + self.min
-    }
-
-    fn check(&self) -> Result<(), OptimError> {
-        range("cosine schedule", "steps", "at least 1", self.steps as f64, self.steps >= 1)?;
-        at_least_zero("cosine schedule", "min", self.min)
+        (**self).check()
     }
 }

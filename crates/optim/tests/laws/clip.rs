@@ -17,7 +17,7 @@ fn clipped(grads: &[Tensor], max: f64) -> Vec<Tensor> {
         })
         .collect();
     let optimizer = Sgd::new(-1.0).clip_norm(max);
-    optimizer.update(&g, &trained);
+    optimizer.apply(&g, &trained);
     let mut run = Runner::default();
     run.step(&g);
     trained.iter().map(|t| run.value(&t.param)).collect()
@@ -61,7 +61,7 @@ fn gradients_of_zero_stay_zero_and_element_types_mix() {
 #[test]
 fn nothing_to_train_is_nothing_to_do() {
     let g = Graph::train();
-    Sgd::new(0.1).clip_norm(1.0).update(&g, &[]);
+    Sgd::new(0.1).clip_norm(1.0).apply(&g, &[]);
     assert!(g.is_empty() && g.roots().is_empty());
 }
 

@@ -2,16 +2,21 @@
 
 use crate::support::{Runner, close, data, minimize, numbers};
 use pleach_ops::prelude::*;
-use pleach_optim::{Constant, Cosine, Rate, Schedule, Sgd, Step};
+use pleach_optim::{Constant, Cosine, Rate, Schedule, Sgd, Step, Time};
 
 /// The factors of the first `n` updates.
 fn factors(schedule: &dyn Schedule, n: usize) -> Vec<f64> {
     schedule.check().unwrap();
+    let p = Params::seeded(0).param("x", [], Init::zeros());
     let g = Graph::new();
-    let t = g.input("t", F64, []);
-    let factor = schedule.factor(t);
-    let at = |t: usize| factor.eval(&[&Tensor::scalar(t as f64)]).unwrap().item().unwrap();
-    (0..n).map(at).collect()
+    let factor = schedule.factor(&Time::new(&g, "sgd", &p));
+    let mut run = Runner::default();
+    let mut next = || {
+        let factor = run.eval(factor).item().unwrap();
+        run.step(&g);
+        factor
+    };
+    (0..n).map(|_| next()).collect()
 }
 
 /// PyTorch's rates of the case whose name ends so.

@@ -56,7 +56,7 @@ pub(crate) fn minimize<'g>(
         .zip(g.grad(loss, &values))
         .map(|((&param, &value), grad)| Trained { param: param.clone(), value, grad })
         .collect();
-    optimizer.update(g, &trained);
+    optimizer.apply(g, &trained);
 }
 
 /// A file of `tests/data`.

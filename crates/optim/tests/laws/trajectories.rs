@@ -70,7 +70,7 @@ fn follow(file: &str) -> usize {
             })
             .collect();
         let optimizer = optimizer(case);
-        optimizer.check().unwrap();
+        optimizer.check(&[]).unwrap();
         let g = Graph::train();
         let loss = loss(&g, case["problem"].as_str().unwrap(), &problems["constants"], &params);
         minimize(&g, loss, &params.iter().collect::<Vec<_>>(), optimizer.as_ref());

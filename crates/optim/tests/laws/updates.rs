@@ -70,6 +70,7 @@ fn slots_are_named_by_optimizer_and_parameter_and_typed_as_the_parameter() {
         slots(&Sgd::new(0.1), F32),
         expect![[r#"
             sgd.rate f64[]
+            sgd.rate_now f64[]
             sgd.steps i64[]
         "#]],
     );
@@ -78,6 +79,7 @@ fn slots_are_named_by_optimizer_and_parameter_and_typed_as_the_parameter() {
         expect![[r#"
             disc.momentum/hidden.w f32[2, 3]
             disc.rate f64[]
+            disc.rate_now f64[]
             disc.steps i64[]
         "#]],
     );
@@ -86,6 +88,7 @@ fn slots_are_named_by_optimizer_and_parameter_and_typed_as_the_parameter() {
         expect![[r#"
             adamw.m/hidden.w f64[2, 3]
             adamw.rate f64[]
+            adamw.rate_now f64[]
             adamw.steps i64[]
             adamw.v/hidden.w f64[2, 3]
             adamw.v_max/hidden.w f64[2, 3]
@@ -172,7 +175,7 @@ fn options_out_of_range_are_refused() {
         Box::new(adam().betas(2.0, 0.9).clip_norm(1.0)),
     ];
     let lines: Vec<String> =
-        wrong.iter().map(|o| format!("{}\n", o.check().unwrap_err())).collect();
+        wrong.iter().map(|o| format!("{}\n", o.check(&[]).unwrap_err())).collect();
     expect![[r#"
         sgd: rate must be at least 0, got -0.1
         disc: rate must be at least 0, got NaN

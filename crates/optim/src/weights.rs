@@ -1,0 +1,234 @@
+//! What is done to weights beside their update: bounds, slow copies, averages.
+
+use pleach_ops::prelude::*;
+
+use crate::error::{above_zero, at_least_one, below_one, range};
+use crate::optimizer::{like, with_grads};
+use crate::{OptimError, Optimizer, Time, Trained};
+
+/// An optimizer on centered gradients: `g ← g - mean(g)` over all axes but the first, for tensors of
+/// two axes or more.
+///
+/// **Source** Yong et al., ECCV 2020, eq. 1.
+#[derive(Clone, Debug)]
+pub struct Centralize<O> {
+    inner: O,
+}
+
+impl<O> Centralize<O> {
+    /// `inner` on centered gradients.
+    pub fn new(inner: O) -> Self {
+        Centralize { inner }
+    }
+}
+
+/// The axes behind the first, or none.
+fn behind_first(x: Var<'_>) -> Option<Vec<i64>> {
+    let rank = x.shape().len() as i64;
+    (rank > 1).then(|| (1..rank).collect())
+}
+
+impl<O: Optimizer> Optimizer for Centralize<O> {
+    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
+        self.inner.check(params)
+    }
+
+    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
+        let centered = {
+            let _at = g.at_layer("centralize");
+            with_grads(trained, |p| match behind_first(p.grad) {
+                Some(axes) => p.grad - p.grad.mean_over(Keep(axes)),
+                None => p.grad,
+            })
+        };
+        self.inner.update(g, &centered)
+    }
+
+    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
+        self.inner.loss_scale(g, param)
+    }
+}
+
+/// An optimizer after whose update rows of weights are no longer than `max`: a row `w` (what
+/// belongs to one index of the first axis) becomes `w · min(1, max/‖w‖)`. Vectors are left alone.
+///
+/// **Source** Srebro and Shraibman, COLT 2005; Srivastava et al., JMLR 15 (2014), section 5.1.
+#[derive(Clone, Debug)]
+pub struct MaxNorm<O> {
+    inner: O,
+    max: f64,
+}
+
+impl<O> MaxNorm<O> {
+    /// `inner`, with rows of Euclidean norm at most `max`, which must be above 0.
+    pub fn new(inner: O, max: f64) -> Self {
+        MaxNorm { inner, max }
+    }
+}
+
+impl<O: Optimizer> Optimizer for MaxNorm<O> {
+    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
+        above_zero("max_norm", "max", self.max)?;
+        self.inner.check(params)
+    }
+
+    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
+        let new = self.inner.update(g, trained);
+        let _at = g.at_layer("max_norm");
+        let bound = |w: Var<'g>| match behind_first(w) {
+            Some(axes) => {
+                let norm = (w * w).sum(Keep(axes)).sqrt();
+                // A norm of 0 is far below the bound.
+                w * (self.max / norm.maximum(self.max))
+            }
+            None => w,
+        };
+        new.into_iter().map(bound).collect()
+    }
+
+    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
+        self.inner.loss_scale(g, param)
+    }
+}
+
+/// Fast weights, which `inner` updates, and slow ones: after every `every`-th update
+/// `s ← s + α(θ - s)`, `θ ← s`.
+///
+/// State: 1 tensor per parameter, `lookahead.slow/NAME` (4 bytes/parameter in f32), and a counter.
+///
+/// **Source** Zhang et al., NeurIPS 2019, Alg. 1.
+#[derive(Clone, Debug)]
+pub struct Lookahead<O> {
+    inner: O,
+    every: u64,
+    alpha: f64,
+}
+
+impl<O> Lookahead<O> {
+    /// Slow weights that take a step `alpha` in `(0, 1]` after every `every`-th update.
+    pub fn new(inner: O, every: u64, alpha: f64) -> Self {
+        Lookahead { inner, every, alpha }
+    }
+}
+
+impl<O: Optimizer> Optimizer for Lookahead<O> {
+    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
+        at_least_one("lookahead", "every", self.every)?;
+        let inside = self.alpha > 0.0 && self.alpha <= 1.0;
+        range("lookahead", "alpha", "in (0, 1]", self.alpha, inside)?;
+        self.inner.check(params)
+    }
+
+    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
+        let new = self.inner.update(g, trained);
+        let Some(first) = trained.first() else { return new };
+        let _at = g.at_layer("lookahead");
+        let time = Time::new(g, "lookahead", &first.param);
+        let meet = (time.t + 1.0).remainder(self.every as f64).equal(0.0);
+        let follow = |(p, fast): (&Trained<'g>, Var<'g>)| {
+            let slot = p.param.slot("lookahead.slow", p.param.ty().clone(), Init::zeros());
+            // Slow weights begin where the fast ones do.
+            let slow = time.t.equal(0.0).select(p.value, g.raw_param(&slot));
+            let met = slow + (fast - slow) * self.alpha;
+            g.assign_param(&slot, meet.select(met, slow));
+            meet.select(met, fast)
+        };
+        trained.iter().zip(new).map(follow).collect()
+    }
+
+    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
+        self.inner.loss_scale(g, param)
+    }
+}
+
+/// How weights are averaged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Average {
+    /// `a ← da + (1-d)θ`, at first `a ← θ`, with the decay `d` in `[0, 1)` (Polyak's average, with
+    /// exponential weights).
+    Exponential(f64),
+    /// The mean of the weights after the updates `start`, `start + every`, … (counted from 1), as in
+    /// stochastic weight averaging.
+    ///
+    /// **Source** Izmailov et al., UAI 2018, Alg. 1.
+    Equal {
+        /// The first update whose weights are averaged, at least 1.
+        start: u64,
+        /// From one to the next, at least 1.
+        every: u64,
+    },
+}
+
+impl Average {
+    /// The slot that holds the average of a parameter: `average/NAME`.
+    pub fn slot(param: &Param) -> Param {
+        param.slot("average", param.ty().clone(), Init::zeros())
+    }
+
+    /// From here on the graph uses averages for the parameters: to evaluate a model. Before the
+    /// first update (or that of `start`) they are zeros.
+    pub fn bind(g: &Graph, params: &[Param]) {
+        for param in params {
+            g.bind(param, |_| g.raw_param(&Average::slot(param)));
+        }
+    }
+}
+
+/// An optimizer with averages of its weights beside them, in slots `average/NAME`. The updates do
+/// not see them; a graph for evaluation takes them by [`Average::bind`].
+///
+/// State: 1 tensor per parameter (4 bytes/parameter in f32), and a counter.
+#[derive(Clone, Debug)]
+pub struct Averaged<O> {
+    inner: O,
+    average: Average,
+}
+
+impl<O> Averaged<O> {
+    /// `inner`, with averages.
+    pub fn new(inner: O, average: Average) -> Self {
+        Averaged { inner, average }
+    }
+}
+
+impl<O: Optimizer> Optimizer for Averaged<O> {
+    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
+        match self.average {
+            Average::Exponential(decay) => below_one("average", "decay", decay)?,
+            Average::Equal { start, every } => {
+                at_least_one("average", "start", start)?;
+                at_least_one("average", "every", every)?;
+            }
+        }
+        self.inner.check(params)
+    }
+
+    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
+        let new = self.inner.update(g, trained);
+        let Some(first) = trained.first() else { return new };
+        let _at = g.at_layer("average");
+        let time = Time::new(g, "average", &first.param);
+        // What part of the way to the new weights an average goes.
+        let weight = match self.average {
+            Average::Exponential(decay) => {
+                time.t.equal(0.0).select(1.0, time.t.full_like(1.0 - decay))
+            }
+            Average::Equal { start, every } => {
+                let since = time.t + 1.0 - start as f64;
+                let counts = since.greater_equal(0.0).and(since.remainder(every as f64).equal(0.0));
+                counts.select(1.0 / (since / every as f64 + 1.0).maximum(1.0), 0.0)
+            }
+        };
+        for (p, &new) in trained.iter().zip(&new) {
+            let slot = Average::slot(&p.param);
+            let old = g.raw_param(&slot);
+            let moved = old + (new - old) * like(weight, p);
+            g.assign_param(&slot, weight.equal(1.0).select(new, moved));
+        }
+        new
+    }
+
+    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
+        self.inner.loss_scale(g, param)
+    }
+}
