@@ -24,7 +24,7 @@ use thiserror::Error;
 /// # let params = Params::seeded(1);
 /// # let w = params.param("w", [2], Init::ones());
 /// # let g = Graph::train();
-/// # let loss = Dropout::new(0.5).call(g.param(&w) * g.input("x", F32, [2])).mse(g.ones(F32, [2]));
+/// # let loss = Dropout::new(0.5).call(g.param(&w) * g.input("x", F32, [2])).mse(g.full(F32, [2], 1.0));
 /// # let mut step = g.minimize(loss, Adam::new(0.1)).compile(Compile::default())?;
 /// // The model is recorded, then the run goes on where it was, or begins.
 /// let mut run = State::resume(&path, &params)?;

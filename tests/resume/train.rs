@@ -1,0 +1,116 @@
+//! The run: a small net with everything that has a memory.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use pleach::nn::BatchNorm;
+use pleach::prelude::*;
+
+use crate::rules::{OPTIMIZERS, SCHEDULES, named};
+
+const ROWS: usize = 40;
+const BATCH: usize = 8;
+const EPOCHS: u64 = 8;
+/// Steps from one save to the next; not a divisor of an epoch.
+const EVERY: u64 = 3;
+
+/// Where a run is in its data.
+type Place = (Order, usize);
+
+/// Trains to the end: from the checkpoint at `path`, if there is a path and a file, with a save
+/// every few steps. Tells `say` what it does. The result is a hash of everything.
+pub(crate) fn train(
+    optimizer: &str,
+    schedule: &str,
+    path: Option<&Path>,
+    say: &dyn Fn(String),
+) -> u64 {
+    let key = Key(5);
+    let ty = |dtype, shape: &[usize]| Type::new(dtype, shape).unwrap();
+    let x = Tensor::uniform(&ty(F32, &[ROWS, 6]), key, -1.0, 1.0);
+    let y = Tensor::build_i64(&ty(I64, &[ROWS]), |i| key.below(i as u64, 3) as i64);
+    let data = Dataset::new([("x", x), ("y", y)]).unwrap();
+
+    let params = Params::seeded(11);
+    let hidden = Linear::new(&params.scope("hidden"), 6, 16);
+    let norm = BatchNorm::new(&params.scope("norm"), 16);
+    let output = Linear::new(&params.scope("output"), 16, 3);
+    let g = Graph::train();
+    let (x, y) = (g.input("x", F32, [BATCH, 6]), g.input("y", I64, [BATCH]));
+    let h = Dropout::new(0.3).call(norm.call(hidden.call(x)).relu());
+    let rule = named(OPTIMIZERS, optimizer)(named(SCHEDULES, schedule)());
+    let loss = output.call(h).cross_entropy(y);
+    let mut step = g.minimize(loss, rule).compile(Compile::default()).unwrap();
+
+    let mut state = State::new(&params);
+    let mut place: Place = (Order::Shuffled { seed: 3, epoch: 0 }, 0);
+    if let Some(path) = path {
+        let run = State::resume(path, &params).unwrap();
+        // Only a kill between the two renames of a save may leave no newest checkpoint.
+        assert!(run.fallback.as_ref().is_none_or(|e| e.is_missing()), "{:?}", run.fallback);
+        let fell = if run.fallback.is_some() { "before" } else { "newest" };
+        place = run.notes.get("data").unwrap().unwrap_or(place);
+        state = run.state;
+        say(format!("resumed {} {fell}", steps(place)));
+    }
+    let Order::Shuffled { seed, epoch: first } = place.0 else { unreachable!() };
+    for epoch in first..EPOCHS {
+        let order = Order::Shuffled { seed, epoch };
+        let skip = if epoch == first { place.1 } else { 0 };
+        let mut batches = data.batches(BATCH, order).unwrap().skip_batches(skip);
+        while let Some(batch) = batches.next() {
+            let out = step.run(&mut state, &batch).unwrap();
+            let loss = out.scalar("loss").unwrap();
+            let now = (order, batches.position());
+            say(format!("step {} {:016x}", steps(now), loss.to_bits()));
+            if let Some(path) = path.filter(|_| steps(now) % EVERY == 0) {
+                say(format!("saving {}", steps(now)));
+                state.checkpoint().with("data", &now).unwrap().save(path).unwrap();
+                say(format!("saved {}", steps(now)));
+            }
+        }
+    }
+    let mut hasher = DefaultHasher::new();
+    state.checkpoint().to_bytes().unwrap().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Steps made at a place.
+fn steps((order, batch): Place) -> u64 {
+    let Order::Shuffled { epoch, .. } = order else { unreachable!() };
+    epoch * (ROWS / BATCH) as u64 + batch as u64
+}
+
+/// Trains in a process of its own, and says everything on standard output.
+pub(crate) fn report(optimizer: &str, schedule: &str, path: &Path) {
+    let hash = train(optimizer, schedule, Some(path), &|line| println!("{line}"));
+    println!("end {hash:016x}");
+}
+
+/// What a run said: the loss of every step, and the rest.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) losses: BTreeMap<u64, String>,
+    /// Steps done when it began, and was the newest checkpoint missing?
+    pub(crate) resumed: Option<(u64, bool)>,
+    /// The last save that began, and the last that ended.
+    pub(crate) saving: Option<u64>,
+    pub(crate) saved: Option<u64>,
+    pub(crate) end: Option<String>,
+}
+
+impl Said {
+    pub(crate) fn hear(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = || words[1].parse().unwrap();
+        match words[0] {
+            "resumed" => self.resumed = Some((number(), words[2] == "before")),
+            "step" => drop(self.losses.insert(number(), words[2].into())),
+            "saving" => self.saving = Some(number()),
+            "saved" => self.saved = Some(number()),
+            "end" => self.end = Some(words[1].into()),
+            _ => panic!("{line:?}"),
+        }
+    }
+}
