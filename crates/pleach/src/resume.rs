@@ -100,7 +100,7 @@ pub enum ResumeError {
         /// The file, or the one before it.
         path: PathBuf,
         /// Everything that does not fit.
-        reason: ExecError,
+        reason: Box<ExecError>,
     },
 }
 
@@ -114,8 +114,9 @@ impl Persist for State {
         let path = path.as_ref();
         let Loaded { checkpoint, fallback } = Checkpoint::load(path)?;
         let Checkpoint { seed, variables, notes } = checkpoint;
-        let state = State::restore(params, seed, variables)
-            .map_err(|reason| ResumeError::Model { path: path.to_path_buf(), reason })?;
+        let state = State::restore(params, seed, variables).map_err(|reason| {
+            ResumeError::Model { path: path.to_path_buf(), reason: reason.into() }
+        })?;
         Ok(Resumed { state, notes, fallback })
     }
 
