@@ -11,7 +11,7 @@ use crate::{About, Descent, OptimError, Rate, Rule, Update};
 ///
 /// | symbol | option | default | |
 /// |---|---|---|---|
-/// | lr | `rate` | | the first `η`, at least 0; later rates have no effect |
+/// | lr | `rate` | | the first `η`, at least 0; of later ones only 0 has an effect |
 /// | η₋, η₊ | `factors` | 0.5, 1.2 | `0 < η₋ < 1 < η₊` |
 /// | | `bounds` | 1e-6, 50 | of `η` |
 ///
@@ -65,7 +65,9 @@ impl Rule for RpropRule {
         let [least, largest] = self.bounds;
         let eta = u.keep(size, (first * factor).maximum(least).minimum(largest));
         let grad = u.keep(before, turned.select(0.0, u.grad));
-        u.value - eta * grad.sign()
+        // A rate of 0 stops the parameter, whatever its step size is.
+        let moves = u.like(u.rate.greater(0.0).cast(F64));
+        u.value - eta * moves * grad.sign()
     }
 
     fn check(&self, name: &str) -> Result<(), OptimError> {

@@ -2,8 +2,12 @@
 //! interpreter.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod all;
 mod clip;
+mod page;
+mod rules;
 mod schedules;
 mod support;
 mod trajectories;
 mod updates;
+mod wrappers;
