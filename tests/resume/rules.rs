@@ -6,6 +6,7 @@ use pleach::optim::{
 };
 
 type Rule = fn(Rate) -> Box<dyn Optimizer>;
+type Scheduled = fn() -> Rate;
 
 pub(crate) const OPTIMIZERS: &[(&str, Rule)] = &[
     ("sgd", |rate| Box::new(Sgd::new(rate))),
@@ -28,7 +29,7 @@ pub(crate) const OPTIMIZERS: &[(&str, Rule)] = &[
     ("clipped", |rate| Box::new(Adam::new(rate).clip_norm(0.1))),
 ];
 
-pub(crate) const SCHEDULES: &[(&str, fn() -> Rate)] = &[
+pub(crate) const SCHEDULES: &[(&str, Scheduled)] = &[
     ("constant", || Rate::from(0.01)),
     ("step", || Rate::new(0.02, Step { every: 7, gamma: 0.7 })),
     ("cosine", || Rate::new(0.02, Cosine { steps: 30, min: 0.1 })),

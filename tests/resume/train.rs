@@ -64,7 +64,7 @@ pub(crate) fn train(
             let loss = out.scalar("loss").unwrap();
             let now = (order, batches.position());
             say(format!("step {} {:016x}", steps(now), loss.to_bits()));
-            if let Some(path) = path.filter(|_| steps(now) % EVERY == 0) {
+            if let Some(path) = path.filter(|_| steps(now).is_multiple_of(EVERY)) {
                 say(format!("saving {}", steps(now)));
                 state.checkpoint().with("data", &now).unwrap().save(path).unwrap();
                 say(format!("saved {}", steps(now)));
