@@ -120,7 +120,7 @@ fn averages_stand_beside_the_weights() {
     let p = Params::seeded(0).dtype(F64);
     let x = p.param("x", [], Init::full(7.0));
     let g = Graph::eval();
-    Average::bind(&g, &[x.clone()]);
+    Average::bind(&g, std::slice::from_ref(&x));
     assert_eq!(g.param(&x).eval(&[]).unwrap().item(), Some(0.0));
 }
 
