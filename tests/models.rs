@@ -230,3 +230,30 @@ fn every_line_of_the_ledger_is_a_line_of_the_user() {
         assert_eq!(site.file(), file!(), "{site}");
     }
 }
+
+/// What a frozen layer costs in the backward pass: what leads through it, and nothing for it.
+#[test]
+fn frozen_parameters_cost_nothing_in_the_step() {
+    let stage = |only: Option<&str>| {
+        let params = Params::seeded(1);
+        let (a, b) = (Linear::new(&params.scope("a"), 8, 8), Linear::new(&params.scope("b"), 8, 4));
+        let g = Graph::train();
+        let y = b.call(a.call(g.input("x", F32, [16, 8])).tanh());
+        let recording = g.minimize(y.square().mean(), Adam::new(0.1));
+        let recording = only.into_iter().fold(recording, Recording::only);
+        let step = recording.compile(Compile::default()).unwrap();
+        let slots = g.variables().iter().filter(|v| v.name().starts_with("adam.m/a")).count();
+        let delta = |name: &str| {
+            let stages = step.report().ledger.stages();
+            stages.iter().find(|stage| stage.pass.ends_with(name)).unwrap().delta.flops
+        };
+        (slots, delta("forward"), delta("backward"), step.report().frozen.clone())
+    };
+    let (slots, forward, backward, frozen) = stage(None);
+    assert_eq!((slots, frozen.len()), (2, 0));
+    let (no_slots, same, less, frozen) = stage(Some("b.*"));
+    assert_eq!((no_slots, same), (0, forward));
+    assert_eq!(frozen, ["a.w", "a.b"]);
+    // Without the gradients of a.w (2 · 8 · 8 · 16), of a.b, and of what leads to them.
+    assert!(less + 2 * 8 * 8 * 16 < backward, "{less} {backward}");
+}

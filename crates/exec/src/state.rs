@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pleach_kernels::AlignedBuf;
 use pleach_ops::{Kind, Param, Params, SEED, Variable};
-use pleach_tensor::{Tensor, Type, for_dtype};
+use pleach_tensor::{DType, Tensor, Type, for_dtype};
 
 use crate::ExecError;
 
@@ -105,6 +105,15 @@ impl State {
     /// [`ExecError::Unknown`] if there is none.
     pub fn value(&self, name: &str) -> Result<Tensor, ExecError> {
         Ok(self.entry(name)?.tensor())
+    }
+
+    /// The value of the i64 scalar of this name, if there is one. Allocates nothing.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        let entry = &self.entries[*self.index.get(name)?];
+        if *entry.variable.ty() != Type::scalar(DType::I64) {
+            return None;
+        }
+        entry.value.bytes().try_into().ok().map(i64::from_ne_bytes)
     }
 
     /// Sets the variable of this name.

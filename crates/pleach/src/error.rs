@@ -13,6 +13,13 @@ use thiserror::Error;
 #[derive(Debug)]
 pub struct CompileError(pub Vec<Problem>);
 
+impl CompileError {
+    /// The errors of a graph.
+    pub(crate) fn of_graph(errors: pleach_graph::BuildErrors) -> CompileError {
+        CompileError(errors.0.into_iter().map(Problem::Build).collect())
+    }
+}
+
 /// One problem.
 #[derive(Debug, Error)]
 #[non_exhaustive]

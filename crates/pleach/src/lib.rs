@@ -1,5 +1,6 @@
 #![doc = include_str!("../../../README.md")]
 
+mod accumulate;
 mod compile;
 mod error;
 mod program;

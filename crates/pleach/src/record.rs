@@ -4,11 +4,12 @@ use pleach_exec::{Interpreted, Plan};
 use pleach_graph::{Gradient, Root};
 use pleach_ops::prelude::*;
 use pleach_ops::{Kind, Variable};
-use pleach_optim::{Optimizer, Trained, matches};
-use pleach_passes::{Ledger, PassCx, Totals};
+use pleach_optim::{OptimError, Optimizer, Trained, matches};
+use pleach_passes::{Ledger, PassCx, Pipeline, Totals};
 
+use crate::accumulate;
 use crate::compile::Engine as Wanted;
-use crate::step::Engine;
+use crate::step::{Engine, Gather};
 use crate::{Compile, CompileError, Problem, Report, Step, Unreached};
 
 /// What is asked of a graph: training or inference. In the prelude.
@@ -28,6 +29,7 @@ impl Train for Graph {
             optimizer: Box::new(optimizer),
             only: Vec::new(),
             allowed: Vec::new(),
+            micro: 1,
         };
         let outputs = vec![("loss".into(), loss)];
         Recording { graph: self, training: Some(training), outputs }
@@ -53,6 +55,8 @@ struct Training<'g> {
     optimizer: Box<dyn Optimizer>,
     only: Vec<String>,
     allowed: Vec<String>,
+    /// Runs whose gradients are added up before an update.
+    micro: u64,
 }
 
 impl<'g> Recording<'g> {
@@ -74,6 +78,21 @@ impl<'g> Recording<'g> {
     pub fn allow_unreached(mut self, pattern: &str) -> Self {
         if let Some(training) = &mut self.training {
             training.allowed.push(pattern.into());
+        }
+        self
+    }
+
+    /// Updates after every `k` runs, with the mean of their gradients: a batch in `k` parts, which
+    /// needs the memory of one. Each run answers the loss of its part, and draws its own random
+    /// numbers; schedules count updates.
+    ///
+    /// Two programs over one state: one adds a gradient to the slots `accumulate/NAME` (1 tensor per
+    /// parameter), the other adds the last one, divides by `k`, updates, and empties them. How far
+    /// it is stands in the slot `accumulate.runs`, so that a run that is saved goes on. Bit by bit
+    /// what the sum in one graph would give, from the first part to the last.
+    pub fn accumulate(mut self, k: u64) -> Self {
+        if let Some(training) = &mut self.training {
+            training.micro = k;
         }
         self
     }
@@ -106,6 +125,11 @@ impl<'g> Recording<'g> {
                 problems.push(Problem::OutputName(name.clone()));
             }
         }
+        if self.training.as_ref().is_some_and(|training| training.micro == 0) {
+            let (optimizer, option, expected) = ("accumulate".into(), "runs", "at least 1");
+            let error = OptimError::Option { optimizer, option, expected, got: 0.0 };
+            problems.push(Problem::Optim(error));
+        }
         problems.extend(compile.unknown_names());
         if !problems.is_empty() {
             return Err(CompileError(problems));
@@ -115,17 +139,25 @@ impl<'g> Recording<'g> {
             g.variables().into_iter().filter(|v| v.kind() == Kind::Param).collect()
         };
         let used = params(g);
-        let mut trained = Vec::new();
+        let (mut trained, mut gather) = (Vec::new(), None);
         if let Some(training) = &self.training {
             trained = training.gradients(g, &used)?;
             ledger.stage("backward", Totals::of(g));
+            if training.micro > 1 {
+                let roots = g.roots();
+                accumulate::add(g, &trained);
+                self.ask();
+                g.check().map_err(CompileError::of_graph)?;
+                let engine = engine(g, &compile, &mut Ledger::default())?;
+                gather = Some(Gather { engine, runs: training.micro });
+                restore(g, &roots);
+                trained = accumulate::mean(g, trained, training.micro);
+            }
             training.optimizer.apply(g, &trained);
             ledger.stage("update", Totals::of(g));
-            g.check().map_err(|e| CompileError(e.0.into_iter().map(Problem::Build).collect()))?;
+            g.check().map_err(CompileError::of_graph)?;
         }
-        for (name, value) in &self.outputs {
-            g.output(name, value.id());
-        }
+        self.ask();
         let names = |of: &mut dyn Iterator<Item = &Variable>| -> Vec<String> {
             of.map(|v| v.name().to_string()).collect()
         };
@@ -135,28 +167,19 @@ impl<'g> Recording<'g> {
             frozen: names(&mut used.iter().filter(|v| !is_trained(v))),
             ..Report::default()
         };
-        let inputs = g.inputs();
-        let options = compile.options;
-        let engine = match compile.engine {
-            Wanted::Interpreter => {
-                let (copy, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
-                Engine::Interpreted(Box::new(Interpreted::new(copy, &inputs)?))
-            }
-            Wanted::Plan(None) => Engine::Plan(Box::new(Plan::compile(g, &inputs, options)?)),
-            Wanted::Plan(Some((level, pipeline))) => {
-                let pipeline =
-                    compile.without.iter().fold(pipeline, |pipeline, name| pipeline.without(name));
-                let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
-                let mut cx = PassCx::new(level, &evaluate).peak(&Plan::peak_bytes);
-                let (optimized, _) = pipeline.run(g, &mut cx, &mut ledger)?;
-                Engine::Plan(Box::new(Plan::compile(&optimized, &inputs, options)?))
-            }
-        };
+        let engine = engine(g, &compile, &mut ledger)?;
         if let Engine::Plan(plan) = &engine {
             report.plan = Some(plan.report().clone());
         }
         report.ledger = ledger;
-        Ok(Step { engine, report })
+        Ok(Step { engine, gather, gathered: false, report })
+    }
+
+    /// Makes the outputs those of the graph.
+    fn ask(&self) {
+        for (name, value) in &self.outputs {
+            self.graph.output(name, value.id());
+        }
     }
 }
 
@@ -208,6 +231,26 @@ impl<'g> Training<'g> {
         }
         if problems.is_empty() { Ok(trained) } else { Err(CompileError(problems)) }
     }
+}
+
+/// What runs the graph as it is: the interpreter, or a plan of what the passes make of it.
+fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, CompileError> {
+    let (inputs, options) = (g.inputs(), compile.options);
+    Ok(match &compile.engine {
+        Wanted::Interpreter => {
+            let (copy, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
+            Engine::Interpreted(Box::new(Interpreted::new(copy, &inputs)?))
+        }
+        Wanted::Plan(None) => Engine::Plan(Box::new(Plan::compile(g, &inputs, options)?)),
+        Wanted::Plan(Some((level, pipeline))) => {
+            let without = |pipeline: Pipeline, name: &String| pipeline.without(name);
+            let pipeline = compile.without.iter().fold(pipeline.clone(), without);
+            let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
+            let mut cx = PassCx::new(*level, &evaluate).peak(&Plan::peak_bytes);
+            let (optimized, _) = pipeline.run(g, &mut cx, ledger)?;
+            Engine::Plan(Box::new(Plan::compile(&optimized, &inputs, options)?))
+        }
+    })
 }
 
 fn restore(g: &Graph, roots: &[Root]) {

@@ -4,13 +4,17 @@ use pleach_exec::{ExecError, Interpreted, Outputs, Plan, State};
 use pleach_ops::Input;
 use pleach_tensor::Tensor;
 
-use crate::Report;
+use crate::{Report, accumulate};
 
 /// A compiled training step or inference. It owns its memory; values live in a [`State`], which
 /// any number of steps share.
 #[derive(Debug)]
 pub struct Step {
     pub(crate) engine: Engine,
+    /// Of a step that [accumulates](crate::Recording::accumulate): runs without an update.
+    pub(crate) gather: Option<Gather>,
+    /// Was the last run one of those?
+    pub(crate) gathered: bool,
     pub(crate) report: Report,
 }
 
@@ -18,6 +22,28 @@ pub struct Step {
 pub(crate) enum Engine {
     Plan(Box<Plan>),
     Interpreted(Box<Interpreted>),
+}
+
+/// What adds up gradients, between updates.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    pub(crate) engine: Engine,
+    /// Runs from one update to the next, with that of the update.
+    pub(crate) runs: u64,
+}
+
+impl Engine {
+    #[allow(clippy::result_large_err, reason = "a failed run is rare and looked at")]
+    fn run<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor>,
+    ) -> Result<Outputs<'_>, ExecError> {
+        match self {
+            Engine::Plan(plan) => plan.run(state, feeds),
+            Engine::Interpreted(graph) => graph.run(state, feeds),
+        }
+    }
 }
 
 impl Step {
@@ -36,15 +62,20 @@ impl Step {
         state: &mut State,
         feeds: impl IntoIterator<Item = &'f Tensor>,
     ) -> Result<Outputs<'_>, ExecError> {
-        match &mut self.engine {
-            Engine::Plan(plan) => plan.run(state, feeds),
-            Engine::Interpreted(graph) => graph.run(state, feeds),
+        if let Some(gather) = &mut self.gather {
+            let before = state.integer(accumulate::RUNS).unwrap_or(0);
+            self.gathered = before + 1 < gather.runs as i64;
+            if self.gathered {
+                return gather.engine.run(state, feeds);
+            }
         }
+        self.engine.run(state, feeds)
     }
 
     /// The outputs of the last run.
     pub fn outputs(&self) -> Outputs<'_> {
-        match &self.engine {
+        let gather = self.gather.as_ref().filter(|_| self.gathered);
+        match gather.map_or(&self.engine, |gather| &gather.engine) {
             Engine::Plan(plan) => plan.outputs(),
             Engine::Interpreted(graph) => graph.outputs(),
         }
