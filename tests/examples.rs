@@ -79,6 +79,29 @@ fn convolutions_classify_digits_and_say_how_to_get_more() {
     assert!(!missing.status.success() && said.contains("examples/data/get.py mnist"), "{said}");
 }
 
+#[test]
+fn a_rate_is_chosen_beats_the_default_and_is_found_again_after_a_stop() {
+    let out = tempfile::tempdir().unwrap();
+    let file = |name: &str| out.path().join(name);
+    let args = ["--rates", "5", "--out", out.path().to_str().unwrap()];
+    let text = run("tune_rate", &args);
+    let (tuned, default) = (number(&text, "accuracy "), number(&text, ", "));
+    assert!(tuned > default + 0.02 && tuned > 0.94, "{text}");
+    for drawing in ["found.svg", "range.svg"] {
+        let svg = std::fs::read_to_string(file(drawing)).unwrap();
+        assert!(svg.contains("<circle") && svg.contains("rate"), "{drawing}");
+    }
+    // Without the last trials, and half of one that was being written.
+    let journal = std::fs::read(file("journal.jsonl")).unwrap();
+    std::fs::write(file("journal.jsonl"), &journal[..journal.len() / 2]).unwrap();
+    assert_eq!(run("tune_rate", &[&args[..], &["--threads", "2"]].concat()), text);
+    let again = std::fs::read(file("journal.jsonl")).unwrap();
+    assert_eq!(
+        (again.len(), &again[..journal.len() / 2]),
+        (journal.len(), &journal[..journal.len() / 2])
+    );
+}
+
 /// A language model reads this project's pages for a few steps, writes, and is measured.
 fn reads_and_writes(name: &str, more: &[&str]) {
     let args = ["--text", "docs/design.md", "docs/architecture.md", "--held-out", "5000"];
