@@ -197,7 +197,8 @@ fn chart<'a, 'b>(
     builder.margin(12).x_label_area_size(40).y_label_area_size(70);
     let mut chart = builder.build_cartesian_2d(width, height).map_err(refused)?;
     let mut mesh = chart.configure_mesh();
-    mesh.x_desc(x).y_desc(y).x_labels(9).light_line_style(WHITE);
+    mesh.x_desc(x).y_desc(y).x_labels(9).max_light_lines(1).light_line_style(WHITE);
+    mesh.label_style(("sans-serif", 15)).axis_desc_style(("sans-serif", 17));
     let (label, plain) = (|at: &f64| label(*at), |at: &f64| short(*at));
     mesh.x_label_formatter(&label).y_label_formatter(&plain);
     mesh.draw().map_err(refused)?;
