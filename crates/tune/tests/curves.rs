@@ -129,6 +129,18 @@ fn the_test_ends_when_the_loss_diverges() {
     assert_eq!(serde_json::to_string(&again).unwrap(), text);
 }
 
+/// Past its least a loss may fall steeply again, from a height: no rate to begin with.
+#[test]
+fn the_suggestion_is_before_the_loss_is_least() {
+    let test = RangeTest { low: 1e-4, high: 1.0, diverged: f64::INFINITY, ..RangeTest::default() };
+    let curve = range(&test, |rate| match rate {
+        0.0..0.01 => -rate.ln(),
+        0.01..0.1 => 100.0,
+        _ => 10.0,
+    });
+    assert!(curve.suggestion.unwrap() < 0.01, "{:?}", curve.suggestion);
+}
+
 #[test]
 fn a_negative_loss_is_no_divergence() {
     let curve = range(&RangeTest::default(), |rate| -10.0 - rate.ln());

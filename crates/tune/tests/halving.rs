@@ -161,6 +161,17 @@ fn asha_promotes_in_the_order_of_the_paper() {
     assert_eq!(*order.lock().unwrap(), expected);
 }
 
+/// A score is no worse for having been measured further on.
+#[test]
+fn who_reached_more_comes_first() {
+    let rising = |t: &Trial, part: Range<u64>| part.end as f64 + t.number as f64 / 100.0;
+    let found = Halving::new(9, 9).synchronous(&space(), &Options::default(), rising).unwrap();
+    let reached: Vec<usize> = found.trials.iter().map(|t| t.rungs.len()).collect();
+    assert_eq!(reached, [3, 2, 2, 1, 1, 1, 1, 1, 1]);
+    let numbers: Vec<usize> = found.trials.iter().map(|t| t.trial.number).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
 #[test]
 fn a_race_of_few_has_a_winner_at_the_top() {
     let found = Halving::new(2, 27).asha(&space(), &Options::default(), |t, _| t.number as f64);

@@ -176,6 +176,22 @@ fn damage_before_the_last_line_is_named_by_its_line() {
     assert!(said.contains(":2: damaged journal: "), "{said}");
 }
 
+/// After a power cut the file may be long enough before its last block is there.
+#[test]
+fn a_last_line_that_cannot_be_read_is_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let own = options(Some(path.clone()));
+    let found = text(&random(&space(), 4, &own, |t| score(t, 0)).unwrap());
+    let journal = fs::read(&path).unwrap();
+    let mut hollow = journal.clone();
+    let end = hollow.len() - 1;
+    hollow[end - 40..end].fill(0);
+    fs::write(&path, hollow).unwrap();
+    assert_eq!(text(&random(&space(), 4, &own, |t| score(t, 0)).unwrap()), found);
+    assert_eq!(fs::read(&path).unwrap(), journal);
+}
+
 #[test]
 fn a_journal_is_written_by_one_search_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
