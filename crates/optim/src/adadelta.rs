@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::{above_zero, below_one};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Adadelta. `v ← ρv + (1-ρ)g²`, `δ = √(a + ε) / √(v + ε) · g`, `a ← ρa + (1-ρ)δ²`,
@@ -39,13 +40,9 @@ impl Adadelta {
     pub fn rho(self, rho: f64) -> Self {
         self.map(|rule| rule.rho = rho)
     }
-
-    /// What both roots begin at; above 0, or nothing would ever move.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
 }
+
+has!(AdadeltaRule: eps);
 
 impl Rule for AdadeltaRule {
     const NAME: &'static str = "adadelta";

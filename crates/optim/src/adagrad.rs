@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::at_least_zero;
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Adagrad. `s ← s + g²`, `θ ← θ - lr / (1 + tη) · g / (√s + ε)`, where `t` updates came before.
@@ -47,13 +48,9 @@ impl Adagrad {
     pub fn initial(self, initial: f64) -> Self {
         self.map(|rule| rule.initial = initial)
     }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
 }
+
+has!(AdagradRule: eps);
 
 impl Rule for AdagradRule {
     const NAME: &'static str = "adagrad";

@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::{at_least_zero, below_one};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Adam. `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `θ ← θ - lr · m̂ / (√v̂ + ε)` with
@@ -59,18 +60,6 @@ impl AdamW {
 }
 
 impl<const W: bool> Descent<AdamRule<W>> {
-    /// Decay of the two moments, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
-
     /// AMSGrad: the largest `v` so far stands for `v` in the update. One more tensor per parameter.
     ///
     /// **Source** Reddi, Kale and Kumar, ICLR 2018, Alg. 2, with bias corrections as in PyTorch.
@@ -79,6 +68,9 @@ impl<const W: bool> Descent<AdamRule<W>> {
         self.map(|rule| rule.amsgrad = true)
     }
 }
+
+has!(AdamRule<false>: betas eps);
+has!(AdamRule<true>: betas eps);
 
 impl<const W: bool> Rule for AdamRule<W> {
     const NAME: &'static str = if W { "adamw" } else { "adam" };

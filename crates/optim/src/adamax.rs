@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::adam::check_betas;
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Adamax: [`Adam`](crate::Adam) by the largest gradient. `m ← β₁m + (1-β₁)g`,
@@ -33,19 +34,9 @@ impl Adamax {
     pub fn new(rate: impl Into<Rate>) -> Adamax {
         Descent::of(AdamaxRule { betas: [0.9, 0.999], eps: 1e-8 }, rate)
     }
-
-    /// Decay of the moment and of the largest, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
 }
+
+has!(AdamaxRule: betas eps);
 
 impl Rule for AdamaxRule {
     const NAME: &'static str = "adamax";

@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::adam::{check_betas, moments};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// LAMB: [`Adam`](crate::Adam) with a step as long as the parameter is, for large batches.
@@ -36,24 +37,14 @@ impl Lamb {
         Descent::of(LambRule { betas: [0.9, 0.999], eps: 1e-6, decay: 0.0 }, rate)
     }
 
-    /// Decay of the two moments, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
-
     /// Decay `λ` of weights in the step whose length is set; at least 0.
     #[must_use]
     pub fn decay_in_ratio(self, decay: f64) -> Self {
         self.map(|rule| rule.decay = decay)
     }
 }
+
+has!(LambRule: betas eps);
 
 impl Rule for LambRule {
     const NAME: &'static str = "lamb";

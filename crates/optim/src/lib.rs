@@ -17,7 +17,7 @@
 //! | scale the loss | [`Optimizer::scale_loss`] | |
 //! | freeze a parameter | leave it out of `trained` | |
 //! | treat parameters differently | [`Descent::group`], [`Optimizer::except`] | |
-//! | my own | [`Rule`] | |
+//! | my own | [`Rule`], [`Around`] | |
 //!
 //! State is slots, beside the parameters in the state of a model, with a name per optimizer:
 //!
@@ -51,6 +51,7 @@ mod adafactor;
 mod adagrad;
 mod adam;
 mod adamax;
+mod around;
 mod asgd;
 mod clip;
 mod descent;
@@ -62,6 +63,7 @@ mod loss_scale;
 mod muon;
 mod nadam;
 mod optimizer;
+mod options;
 mod pattern;
 mod penalty;
 mod radam;
@@ -79,6 +81,7 @@ pub use adafactor::{Adafactor, AdafactorRule};
 pub use adagrad::{Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
 pub use adamax::{Adamax, AdamaxRule};
+pub use around::{Around, Wrapped};
 pub use asgd::{Asgd, AsgdRule};
 pub use clip::{ClipEach, ClipNorm, ClipValue};
 pub use descent::Descent;
@@ -90,6 +93,7 @@ pub use loss_scale::LossScale;
 pub use muon::{Muon, MuonRule};
 pub use nadam::{NAdam, NAdamRule};
 pub use optimizer::{Optimizer, Trained};
+pub use options::{HasBetas, HasEps, HasMomentum};
 pub use pattern::matches;
 pub use penalty::Penalty;
 pub use radam::{RAdam, RAdamRule};
@@ -104,4 +108,4 @@ pub use schedule::{
 };
 pub use sgd::{Sgd, SgdRule};
 pub use time::Time;
-pub use weights::{Average, Averaged, Centralize, Lookahead, MaxNorm};
+pub use weights::{Average, Centralize, Lookahead, MaxNorm};

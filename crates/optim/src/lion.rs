@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::adam::check_betas;
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Lion. `θ ← θ - lr · sign(β₁m + (1-β₁)g)`, `m ← β₂m + (1-β₂)g`.
@@ -29,13 +30,9 @@ impl Lion {
     pub fn new(rate: impl Into<Rate>) -> Lion {
         Descent::of(LionRule { betas: [0.9, 0.99] }, rate).decoupled()
     }
-
-    /// Decay of the moment in the update, and of the moment itself, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
 }
+
+has!(LionRule: betas);
 
 impl Rule for LionRule {
     const NAME: &'static str = "lion";

@@ -2,8 +2,8 @@
 
 use pleach_ops::prelude::*;
 
+use crate::around::{like, with_grads};
 use crate::error::{above_zero, at_least_one, range};
-use crate::optimizer::{like, with_grads};
 use crate::{OptimError, Optimizer, Trained};
 
 /// Gradients of `s` times the loss, divided by `s`: so that small ones are not lost in an element
@@ -68,7 +68,8 @@ impl<O: Optimizer> Optimizer for LossScale<O> {
             let zero = |p: &Trained<'g>| (p.grad * 0.0).sum_all().cast(F64);
             let zeros = trained.iter().map(zero).reduce(|a, b| a + b);
             let finite = zeros.unwrap_or_else(|| scale.full_like(0.0)).equal(0.0);
-            (with_grads(trained, |p| p.grad * like(1.0 / scale, p)), finite)
+            let grads = trained.iter().map(|p| p.grad * like(1.0 / scale, p)).collect();
+            (with_grads(trained, grads), finite)
         };
         let before = g.roots().len();
         let new = self.inner.update(g, &divided);

@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::{above_zero, below_one, range};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Muon: momentum, made orthogonal. For matrices alone: `b ← μb + (1-μ)g`, `u = μb + (1-μ)g` (or
@@ -60,12 +61,6 @@ impl Muon {
         Descent::of(rule, rate).decoupled().weight_decay(0.1)
     }
 
-    /// Momentum `μ`, in `[0, 1)`.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.map(|rule| rule.momentum = momentum)
-    }
-
     /// Without Nesterov's look ahead.
     #[must_use]
     pub fn without_nesterov(self) -> Self {
@@ -82,12 +77,6 @@ impl Muon {
     #[must_use]
     pub fn steps(self, steps: u32) -> Self {
         self.map(|rule| rule.steps = steps)
-    }
-
-    /// The least norm that a momentum is divided by.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
     }
 
     /// Rounds to bfloat16 in the steps of Newton and Schulz, as PyTorch does.
@@ -131,6 +120,8 @@ fn to_bfloat16(x: Var<'_>) -> Var<'_> {
     let far = x * (2f64.powi(bits - 8) + 1.0);
     far - (far - x)
 }
+
+has!(MuonRule: eps momentum);
 
 impl Rule for MuonRule {
     const NAME: &'static str = "muon";

@@ -4,6 +4,7 @@ use pleach_ops::prelude::*;
 
 use crate::adam::{check_betas, moments};
 use crate::error::at_least_zero;
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// NAdam: [`Adam`](crate::Adam) with Nesterov's momentum, warmed up.
@@ -41,24 +42,14 @@ impl NAdam {
         Descent::of(rule, rate)
     }
 
-    /// Decay of the two moments, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
-
     /// How fast the momentum comes to `β₁`; at least 0.
     #[must_use]
     pub fn momentum_decay(self, decay: f64) -> Self {
         self.map(|rule| rule.momentum_decay = decay)
     }
 }
+
+has!(NAdamRule: betas eps);
 
 impl Rule for NAdamRule {
     const NAME: &'static str = "nadam";

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use pleach_ops::prelude::*;
 
 use crate::{
-    Average, Averaged, Centralize, ClipEach, ClipNorm, ClipValue, Except, Lookahead, LossScale,
-    MaxNorm, OptimError,
+    Average, Centralize, ClipEach, ClipNorm, ClipValue, Except, Lookahead, LossScale, MaxNorm,
+    OptimError, Wrapped,
 };
 
 /// A parameter to update: its handle, its value and its gradient, both of the parameter's type
@@ -54,59 +54,59 @@ pub trait Optimizer: Debug {
     }
 
     /// Gradients scaled down together, if their norm exceeds `max`; see [`ClipNorm`].
-    fn clip_norm(self, max: f64) -> ClipNorm<Self>
+    fn clip_norm(self, max: f64) -> Wrapped<Self, ClipNorm>
     where
         Self: Sized,
     {
-        ClipNorm::new(self, max)
+        Wrapped { inner: self, around: ClipNorm { max, order: 2.0 } }
     }
 
     /// Each gradient scaled down, if its norm exceeds `max`; see [`ClipEach`].
-    fn clip_each(self, max: f64) -> ClipEach<Self>
+    fn clip_each(self, max: f64) -> Wrapped<Self, ClipEach>
     where
         Self: Sized,
     {
-        ClipEach::new(self, max)
+        Wrapped { inner: self, around: ClipEach { max } }
     }
 
     /// Elements of gradients in `[-max, max]`; see [`ClipValue`].
-    fn clip_value(self, max: f64) -> ClipValue<Self>
+    fn clip_value(self, max: f64) -> Wrapped<Self, ClipValue>
     where
         Self: Sized,
     {
-        ClipValue::new(self, max)
+        Wrapped { inner: self, around: ClipValue { max } }
     }
 
     /// Gradients of matrices without their mean; see [`Centralize`].
-    fn centralize(self) -> Centralize<Self>
+    fn centralize(self) -> Wrapped<Self, Centralize>
     where
         Self: Sized,
     {
-        Centralize::new(self)
+        Wrapped { inner: self, around: Centralize }
     }
 
     /// Rows of weights no longer than `max`; see [`MaxNorm`].
-    fn max_norm(self, max: f64) -> MaxNorm<Self>
+    fn max_norm(self, max: f64) -> Wrapped<Self, MaxNorm>
     where
         Self: Sized,
     {
-        MaxNorm::new(self, max)
+        Wrapped { inner: self, around: MaxNorm { max } }
     }
 
     /// Slow weights that follow fast ones; see [`Lookahead`].
-    fn lookahead(self, every: u64, alpha: f64) -> Lookahead<Self>
+    fn lookahead(self, every: u64, alpha: f64) -> Wrapped<Self, Lookahead>
     where
         Self: Sized,
     {
-        Lookahead::new(self, every, alpha)
+        Wrapped { inner: self, around: Lookahead { every, alpha } }
     }
 
     /// Averages of the weights beside them; see [`Average`].
-    fn average(self, average: Average) -> Averaged<Self>
+    fn average(self, average: Average) -> Wrapped<Self, Average>
     where
         Self: Sized,
     {
-        Averaged::new(self, average)
+        Wrapped { inner: self, around: average }
     }
 
     /// A loss that is multiplied before it is differentiated; see [`LossScale`].
@@ -139,19 +139,4 @@ impl Optimizer for Box<dyn Optimizer> {
     fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
         (**self).loss_scale(g, param)
     }
-}
-
-/// Other gradients for the optimizer inside.
-#[track_caller]
-pub(crate) fn with_grads<'g>(
-    trained: &[Trained<'g>],
-    mut change: impl FnMut(&Trained<'g>) -> Var<'g>,
-) -> Vec<Trained<'g>> {
-    trained.iter().map(|p| Trained { grad: change(p), ..p.clone() }).collect()
-}
-
-/// An f64 scalar in the type of a parameter: computed in f64, rounded once.
-#[track_caller]
-pub(crate) fn like<'g>(scalar: Var<'g>, p: &Trained<'g>) -> Var<'g> {
-    scalar.cast(p.value.dtype())
 }

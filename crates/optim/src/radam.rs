@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::adam::{check_betas, moments};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// RAdam: [`Adam`](crate::Adam), rectified while the variance of its rate is large.
@@ -36,19 +37,9 @@ impl RAdam {
     pub fn new(rate: impl Into<Rate>) -> RAdam {
         Descent::of(RAdamRule { betas: [0.9, 0.999], eps: 1e-8 }, rate)
     }
-
-    /// Decay of the two moments, each in `[0, 1)`.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.map(|rule| rule.betas = [beta1, beta2])
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
 }
+
+has!(RAdamRule: betas eps);
 
 impl Rule for RAdamRule {
     const NAME: &'static str = "radam";

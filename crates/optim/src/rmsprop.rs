@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::{at_least_zero, below_one};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// RMSprop. `v ← αv + (1-α)g²`, `d = g / (√v + ε)`, `θ ← θ - lr · d`; with momentum
@@ -47,24 +48,14 @@ impl RmsProp {
         self.map(|rule| rule.alpha = alpha)
     }
 
-    /// Momentum `μ`, at least 0.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.map(|rule| rule.momentum = momentum)
-    }
-
-    /// What keeps the denominator from zero; at least 0.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        self.map(|rule| rule.eps = eps)
-    }
-
     /// Divides by the standard deviation.
     #[must_use]
     pub fn centered(self) -> Self {
         self.map(|rule| rule.centered = true)
     }
 }
+
+has!(RmsPropRule: eps momentum);
 
 impl Rule for RmsPropRule {
     const NAME: &'static str = "rmsprop";

@@ -3,6 +3,7 @@
 use pleach_ops::prelude::*;
 
 use crate::error::{at_least_zero, range};
+use crate::options::has;
 use crate::{About, Descent, OptimError, Rate, Rule, Update};
 
 /// Gradient descent. `b ← μb + (1-τ)g` (at first `b ← g`), `θ ← θ - lr · b`; with Nesterov's
@@ -38,12 +39,6 @@ impl Sgd {
         Descent::of(SgdRule::default(), rate)
     }
 
-    /// Momentum `μ`, at least 0.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.map(|rule| rule.momentum = momentum)
-    }
-
     /// Dampening `τ` of the gradient in the momentum.
     #[must_use]
     pub fn dampening(self, dampening: f64) -> Self {
@@ -56,6 +51,8 @@ impl Sgd {
         self.map(|rule| rule.nesterov = true)
     }
 }
+
+has!(SgdRule: momentum);
 
 impl Rule for SgdRule {
     const NAME: &'static str = "sgd";

@@ -1,26 +1,11 @@
-//! What is done to weights beside their update: bounds, slow copies, averages.
+//! What is done to gradients by rows, and to weights beside their update: bounds, slow copies,
+//! averages.
 
 use pleach_ops::prelude::*;
 
+use crate::around::like;
 use crate::error::{above_zero, at_least_one, below_one, range};
-use crate::optimizer::{like, with_grads};
-use crate::{OptimError, Optimizer, Time, Trained};
-
-/// An optimizer on centered gradients: `g ← g - mean(g)` over all axes but the first, for tensors of
-/// two axes or more.
-///
-/// **Source** Yong et al., ECCV 2020, eq. 1.
-#[derive(Clone, Debug)]
-pub struct Centralize<O> {
-    inner: O,
-}
-
-impl<O> Centralize<O> {
-    /// `inner` on centered gradients.
-    pub fn new(inner: O) -> Self {
-        Centralize { inner }
-    }
-}
+use crate::{Around, OptimError, Time, Trained};
 
 /// The axes behind the first, or none.
 fn behind_first(x: Var<'_>) -> Option<Vec<i64>> {
@@ -28,53 +13,42 @@ fn behind_first(x: Var<'_>) -> Option<Vec<i64>> {
     (rank > 1).then(|| (1..rank).collect())
 }
 
-impl<O: Optimizer> Optimizer for Centralize<O> {
-    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
-        self.inner.check(params)
-    }
+/// Centered gradients: `g ← g - mean(g)` over all axes but the first, for tensors of two axes or
+/// more.
+///
+/// **Source** Yong et al., ECCV 2020, eq. 1.
+#[derive(Clone, Debug)]
+pub struct Centralize;
 
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
-        let centered = {
-            let _at = g.at_layer("centralize");
-            with_grads(trained, |p| match behind_first(p.grad) {
-                Some(axes) => p.grad - p.grad.mean_over(Keep(axes)),
-                None => p.grad,
-            })
+impl Around for Centralize {
+    const NAME: &'static str = "centralize";
+
+    fn before<'g>(&self, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
+        let center = |p: &Trained<'g>| match behind_first(p.grad) {
+            Some(axes) => p.grad - p.grad.mean_over(Keep(axes)),
+            None => p.grad,
         };
-        self.inner.update(g, &centered)
-    }
-
-    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
-        self.inner.loss_scale(g, param)
+        trained.iter().map(center).collect()
     }
 }
 
-/// An optimizer after whose update rows of weights are no longer than `max`: a row `w` (what
-/// belongs to one index of the first axis) becomes `w · min(1, max/‖w‖)`. Vectors are left alone.
+/// Rows of weights no longer than `max` after the update: a row `w` (what belongs to one index of
+/// the first axis) becomes `w · min(1, max/‖w‖)`. Vectors are left alone.
 ///
 /// **Source** Srebro and Shraibman, COLT 2005; Srivastava et al., JMLR 15 (2014), section 5.1.
 #[derive(Clone, Debug)]
-pub struct MaxNorm<O> {
-    inner: O,
-    max: f64,
+pub struct MaxNorm {
+    pub(crate) max: f64,
 }
 
-impl<O> MaxNorm<O> {
-    /// `inner`, with rows of Euclidean norm at most `max`, which must be above 0.
-    pub fn new(inner: O, max: f64) -> Self {
-        MaxNorm { inner, max }
-    }
-}
+impl Around for MaxNorm {
+    const NAME: &'static str = "max_norm";
 
-impl<O: Optimizer> Optimizer for MaxNorm<O> {
-    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
-        above_zero("max_norm", "max", self.max)?;
-        self.inner.check(params)
+    fn check(&self) -> Result<(), OptimError> {
+        above_zero(Self::NAME, "max", self.max)
     }
 
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
-        let new = self.inner.update(g, trained);
-        let _at = g.at_layer("max_norm");
+    fn after<'g>(&self, _: &[Trained<'g>], new: Vec<Var<'g>>) -> Vec<Var<'g>> {
         let bound = |w: Var<'g>| match behind_first(w) {
             Some(axes) => {
                 let norm = (w * w).sum(Keep(axes)).sqrt();
@@ -85,45 +59,33 @@ impl<O: Optimizer> Optimizer for MaxNorm<O> {
         };
         new.into_iter().map(bound).collect()
     }
-
-    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
-        self.inner.loss_scale(g, param)
-    }
 }
 
-/// Fast weights, which `inner` updates, and slow ones: after every `every`-th update
+/// Fast weights, which the optimizer updates, and slow ones: after every `every`-th update
 /// `s ← s + α(θ - s)`, `θ ← s`.
 ///
 /// State: 1 tensor per parameter, `lookahead.slow/NAME` (4 bytes/parameter in f32), and a counter.
 ///
 /// **Source** Zhang et al., NeurIPS 2019, Alg. 1.
 #[derive(Clone, Debug)]
-pub struct Lookahead<O> {
-    inner: O,
-    every: u64,
-    alpha: f64,
+pub struct Lookahead {
+    pub(crate) every: u64,
+    pub(crate) alpha: f64,
 }
 
-impl<O> Lookahead<O> {
-    /// Slow weights that take a step `alpha` in `(0, 1]` after every `every`-th update.
-    pub fn new(inner: O, every: u64, alpha: f64) -> Self {
-        Lookahead { inner, every, alpha }
-    }
-}
+impl Around for Lookahead {
+    const NAME: &'static str = "lookahead";
 
-impl<O: Optimizer> Optimizer for Lookahead<O> {
-    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
-        at_least_one("lookahead", "every", self.every)?;
+    fn check(&self) -> Result<(), OptimError> {
+        at_least_one(Self::NAME, "every", self.every)?;
         let inside = self.alpha > 0.0 && self.alpha <= 1.0;
-        range("lookahead", "alpha", "in (0, 1]", self.alpha, inside)?;
-        self.inner.check(params)
+        range(Self::NAME, "alpha", "in (0, 1]", self.alpha, inside)
     }
 
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
-        let new = self.inner.update(g, trained);
+    fn after<'g>(&self, trained: &[Trained<'g>], new: Vec<Var<'g>>) -> Vec<Var<'g>> {
         let Some(first) = trained.first() else { return new };
-        let _at = g.at_layer("lookahead");
-        let time = Time::new(g, "lookahead", &first.param);
+        let g = first.value.graph();
+        let time = Time::new(g, Self::NAME, &first.param);
         let meet = (time.t + 1.0).remainder(self.every as f64).equal(0.0);
         let follow = |(p, fast): (&Trained<'g>, Var<'g>)| {
             let slot = p.param.slot("lookahead.slow", p.param.ty().clone(), Init::zeros());
@@ -135,13 +97,12 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
         };
         trained.iter().zip(new).map(follow).collect()
     }
-
-    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
-        self.inner.loss_scale(g, param)
-    }
 }
 
-/// How weights are averaged.
+/// How weights are averaged, in slots `average/NAME`. The updates do not see the averages; a graph
+/// for evaluation takes them by [`Average::bind`].
+///
+/// State: 1 tensor per parameter (4 bytes/parameter in f32), and a counter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Average {
     /// `a ← da + (1-d)θ`, at first `a ← θ`, with the decay `d` in `[0, 1)` (Polyak's average, with
@@ -172,44 +133,11 @@ impl Average {
             g.bind(param, |_| g.raw_param(&Average::slot(param)));
         }
     }
-}
 
-/// An optimizer with averages of its weights beside them, in slots `average/NAME`. The updates do
-/// not see them; a graph for evaluation takes them by [`Average::bind`].
-///
-/// State: 1 tensor per parameter (4 bytes/parameter in f32), and a counter.
-#[derive(Clone, Debug)]
-pub struct Averaged<O> {
-    inner: O,
-    average: Average,
-}
-
-impl<O> Averaged<O> {
-    /// `inner`, with averages.
-    pub fn new(inner: O, average: Average) -> Self {
-        Averaged { inner, average }
-    }
-}
-
-impl<O: Optimizer> Optimizer for Averaged<O> {
-    fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
-        match self.average {
-            Average::Exponential(decay) => below_one("average", "decay", decay)?,
-            Average::Equal { start, every } => {
-                at_least_one("average", "start", start)?;
-                at_least_one("average", "every", every)?;
-            }
-        }
-        self.inner.check(params)
-    }
-
-    fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
-        let new = self.inner.update(g, trained);
-        let Some(first) = trained.first() else { return new };
-        let _at = g.at_layer("average");
-        let time = Time::new(g, "average", &first.param);
-        // What part of the way to the new weights an average goes.
-        let weight = match self.average {
+    /// What part of the way to the new weights an average goes.
+    #[track_caller]
+    fn weight<'g>(&self, time: &Time<'g>) -> Var<'g> {
+        match *self {
             Average::Exponential(decay) => {
                 time.t.equal(0.0).select(1.0, time.t.full_like(1.0 - decay))
             }
@@ -218,7 +146,27 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
                 let counts = since.greater_equal(0.0).and(since.remainder(every as f64).equal(0.0));
                 counts.select(1.0 / (since / every as f64 + 1.0).maximum(1.0), 0.0)
             }
-        };
+        }
+    }
+}
+
+impl Around for Average {
+    const NAME: &'static str = "average";
+
+    fn check(&self) -> Result<(), OptimError> {
+        match *self {
+            Average::Exponential(decay) => below_one(Self::NAME, "decay", decay),
+            Average::Equal { start, every } => {
+                at_least_one(Self::NAME, "start", start)?;
+                at_least_one(Self::NAME, "every", every)
+            }
+        }
+    }
+
+    fn after<'g>(&self, trained: &[Trained<'g>], new: Vec<Var<'g>>) -> Vec<Var<'g>> {
+        let Some(first) = trained.first() else { return new };
+        let g = first.value.graph();
+        let weight = self.weight(&Time::new(g, Self::NAME, &first.param));
         for (p, &new) in trained.iter().zip(&new) {
             let slot = Average::slot(&p.param);
             let old = g.raw_param(&slot);
@@ -226,9 +174,5 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
             g.assign_param(&slot, weight.equal(1.0).select(new, moved));
         }
         new
-    }
-
-    fn loss_scale<'g>(&self, g: &'g Graph, param: &Param) -> Option<Var<'g>> {
-        self.inner.loss_scale(g, param)
     }
 }

@@ -2,8 +2,8 @@
 
 use pleach_ops::prelude::*;
 use pleach_optim::{
-    Adam, Average, Cosine, CosineWave, Cyclic, CyclicShape, Linear, Muon, OneCycle, OptimError,
-    Optimizer, Penalty, Rate, Sequence, Sgd, Warmup,
+    Adam, Average, Cosine, CosineWave, Cyclic, CyclicShape, Lamb, Linear, Lion, Muon, OneCycle,
+    OptimError, Optimizer, Penalty, Rate, Sequence, Sgd, Warmup,
 };
 
 use crate::support::{Runner, close, minimize};
@@ -64,6 +64,27 @@ fn a_penalty_as_a_term_of_the_loss_has_its_gradient() {
     let value = |penalty: Penalty| penalty.value(x).eval(&[]).unwrap().item().unwrap();
     assert_eq!(value(net), 0.5 * 7.125 + 9.0 + 16.0 + 0.015625);
     close("group", &[value(Penalty::GroupLasso(1.0))], &[2f64.sqrt() * 5.125], 1e-15, 0.0);
+}
+
+/// What PyTorch does not have.
+#[test]
+fn lion_and_lamb_by_hand() {
+    let p = Params::seeded(0).dtype(F64);
+    let x = p.param("x", [], Init::full(1.0));
+    let g = Graph::train();
+    let loss = g.param(&x) * g.param(&x) * 0.5;
+    minimize(&g, loss, &[&x], &Lion::new(0.75).betas(0.75, 0.25));
+    let mut run = Runner::default();
+    // The moments before: 0, 0.75, 0.375. At -0.5 it goes on, against the gradient.
+    for want in [0.25, -0.5, -1.25] {
+        run.step(&g);
+        assert_eq!(run.numbers("x"), [want]);
+    }
+    let go = |lamb: Lamb| after(&lamb.eps(0.0), &[2], &[3.0, 4.0], &[2.0, -2.0], 1);
+    let step = 0.1 * 5.0 / 2f64.sqrt();
+    close("lamb", &go(Lamb::new(0.1)), &[3.0 - step, 4.0 + step], 1e-14, 0.0);
+    // 1 + 3 and -1 + 4 are as long as the parameter.
+    close("decay", &go(Lamb::new(0.1).decay_in_ratio(1.0)), &[2.6, 3.7], 1e-14, 0.0);
 }
 
 #[test]
