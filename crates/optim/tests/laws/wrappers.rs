@@ -105,13 +105,9 @@ fn gradients_are_bounded_and_centered() {
     );
     let largest = Sgd::new(1.0).clip_norm(2.0).order(f64::INFINITY);
     close("largest", &go(&largest), &[-1.5, -0.5, 2.0, -1.0], 1e-6, 0.0);
-    close(
-        "rows",
-        &go(&Sgd::new(1.0).max_norm(5f64.sqrt())),
-        &[-3.0 / 2f64.sqrt(), -1.0 / 2f64.sqrt(), 2.0, -1.0],
-        1e-14,
-        0.0,
-    );
+    // The first row is short enough.
+    let rows = go(&Sgd::new(1.0).max_norm(20f64.sqrt() / 1.25));
+    close("rows", &rows, &[-3.0, -1.0, 3.2, -1.6], 1e-14, 0.0);
 }
 
 #[test]
