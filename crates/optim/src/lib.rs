@@ -10,6 +10,7 @@
 //! | adapt rates | [`Adam`], [`AdamW`], [`NAdam`], [`RAdam`], [`Adamax`] | 2 tensors, 3 with AMSGrad |
 //! | | [`Adagrad`], [`Adadelta`], [`RmsProp`], [`Rprop`] | 1 to 3 tensors |
 //! | large batches, little state, matrices | [`Lamb`], [`Adafactor`], [`Lion`], [`Muon`] | 2, nearly 0, 1, 1 |
+//! | use curvature, on one vector and a closure | [`Lbfgs`] | `2 · history + 2` tensors of f64 |
 //! | change the rate over time | [`Schedule`] in a [`Rate`] | |
 //! | decay and penalties | [`Descent::weight_decay`], [`Penalty`] | |
 //! | bound gradients or weights | [`Optimizer::clip_norm`], [`clip_each`](Optimizer::clip_each), [`clip_value`](Optimizer::clip_value), [`centralize`](Optimizer::centralize), [`max_norm`](Optimizer::max_norm) | |
@@ -58,6 +59,7 @@ mod descent;
 mod error;
 mod except;
 mod lamb;
+mod lbfgs;
 mod lion;
 mod loss_scale;
 mod muon;
@@ -88,6 +90,7 @@ pub use descent::Descent;
 pub use error::OptimError;
 pub use except::Except;
 pub use lamb::{Lamb, LambRule};
+pub use lbfgs::{Ended, Lbfgs, LbfgsError, LbfgsMemory, LbfgsReport, Move, Pair};
 pub use lion::{Lion, LionRule};
 pub use loss_scale::LossScale;
 pub use muon::{Muon, MuonRule};

@@ -4,6 +4,7 @@
 
 mod all;
 mod clip;
+mod lbfgs;
 mod page;
 mod rules;
 mod schedules;
