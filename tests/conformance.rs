@@ -26,6 +26,7 @@ mod conformance {
     pub(crate) mod compare;
     pub(crate) mod differs;
     pub(crate) mod init;
+    pub(crate) mod lbfgs;
     pub(crate) mod levels;
     pub(crate) mod models;
     pub(crate) mod operator;
@@ -64,7 +65,7 @@ const PASSED: [(&str, usize); 7] = [
     ("ops", 1744),
     ("f32", 1705),
     ("models", 18),
-    ("optim", 66),
+    ("optim", 71),
     ("schedule", 19),
     ("init", 49),
     ("clip", 8),

@@ -132,6 +132,17 @@ impl State {
         Ok(())
     }
 
+    /// Sets a variable, which appears if it is not there: what a driver does that keeps slots of its
+    /// own beside those of steps.
+    ///
+    /// # Errors
+    /// [`ExecError::ForeignVariable`] if it belongs to another model, [`ExecError::VariableType`] if
+    /// the type differs; the value is then as it was.
+    pub fn put(&mut self, variable: &Param, value: &Tensor) -> Result<(), ExecError> {
+        self.place(variable)?;
+        self.set(variable.name(), value)
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry, ExecError> {
         self.index.get(name).map(|&at| &self.entries[at]).ok_or_else(|| {
             let mut known: Vec<&str> = self.index.keys().map(String::as_str).collect();

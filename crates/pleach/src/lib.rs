@@ -3,6 +3,7 @@
 mod accumulate;
 mod compile;
 mod error;
+mod lbfgs;
 mod program;
 mod record;
 mod report;
@@ -13,6 +14,7 @@ pub mod prelude;
 
 pub use compile::Compile;
 pub use error::{CompileError, Problem, Unreached};
+pub use lbfgs::{LbfgsRecording, LbfgsStep};
 pub use program::Program;
 pub use record::{Recording, Train};
 pub use report::Report;

@@ -4,19 +4,23 @@ use pleach_exec::{Interpreted, Plan};
 use pleach_graph::{Gradient, Root};
 use pleach_ops::prelude::*;
 use pleach_ops::{Kind, Variable};
-use pleach_optim::{OptimError, Optimizer, Trained, matches};
+use pleach_optim::{Lbfgs, OptimError, Optimizer, Trained, matches};
 use pleach_passes::{Ledger, PassCx, Pipeline, Totals};
 
 use crate::accumulate;
 use crate::compile::Engine as Wanted;
 use crate::step::{Engine, Gather};
-use crate::{Compile, CompileError, Problem, Report, Step, Unreached};
+use crate::{Compile, CompileError, LbfgsRecording, Problem, Report, Step, Unreached};
 
 /// What is asked of a graph: training or inference. In the prelude.
 pub trait Train {
     /// A training step: the gradient of `loss` and the update of every parameter that the graph
     /// uses. The loss is an output named `loss`.
     fn minimize<'g>(&'g self, loss: Var<'g>, optimizer: impl Optimizer + 'static) -> Recording<'g>;
+
+    /// Training with [`Lbfgs`], which evaluates loss and gradient as often as it needs; see
+    /// [`LbfgsRecording`].
+    fn minimize_lbfgs<'g>(&'g self, loss: Var<'g>, lbfgs: Lbfgs) -> LbfgsRecording<'g>;
 
     /// The value of `y`, an output named `y`.
     fn infer<'g>(&'g self, y: Var<'g>) -> Recording<'g>;
@@ -35,6 +39,10 @@ impl Train for Graph {
         Recording { graph: self, training: Some(training), outputs }
     }
 
+    fn minimize_lbfgs<'g>(&'g self, loss: Var<'g>, lbfgs: Lbfgs) -> LbfgsRecording<'g> {
+        LbfgsRecording::new(self, loss, lbfgs)
+    }
+
     fn infer<'g>(&'g self, y: Var<'g>) -> Recording<'g> {
         Recording { graph: self, training: None, outputs: vec![("y".into(), y)] }
     }
@@ -44,7 +52,7 @@ impl Train for Graph {
 #[derive(Debug)]
 #[must_use = "nothing happens before it is compiled"]
 pub struct Recording<'g> {
-    graph: &'g Graph,
+    pub(crate) graph: &'g Graph,
     training: Option<Training<'g>>,
     outputs: Vec<(String, Var<'g>)>,
 }
