@@ -136,7 +136,7 @@ impl Lowered {
         let mut writers = uses.of(from.buffer).iter().copied().filter(writes);
         let (at, None) = (writers.next()?, writers.next()) else { return None };
         let Kernel::Loop { inputs, outputs, .. } = &self.instrs[at].kernel else { return None };
-        if outputs.len() != 1 || outputs[0] != *from {
+        if !outputs.contains(from) {
             return None;
         }
         // In place: the loop may read the old value only at the element that it writes.

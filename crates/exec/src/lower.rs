@@ -11,7 +11,8 @@ use pleach_kernels::{
 use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
 
-use crate::scalar::{ScalarBuilder, region};
+use crate::lower_fused::Siblings;
+use crate::scalar::ScalarBuilder;
 use crate::state::bytes;
 
 /// Where the memory of a storage comes from. Until memory is planned, a slice's buffer is the
@@ -91,6 +92,7 @@ impl Lowered {
     /// Lowers the live nodes of a graph or body, in index order; those that have a value already,
     /// such as the parameters of a body, are passed over.
     pub(crate) fn scope(&mut self, nodes: &[&Node<Op>], live: &[bool]) {
+        let siblings = Siblings::new(nodes, live);
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             let id = NodeId::new(i);
             if self.values.contains_key(&id) || self.splats.contains_key(&id) {
@@ -98,6 +100,11 @@ impl Lowered {
             }
             if let Op::Scan(scan) = &node.op {
                 self.scan(scan, id, nodes, live);
+                continue;
+            }
+            if let Op::Fused(fused) = &node.op
+                && self.fused(fused, id, node, &siblings)
+            {
                 continue;
             }
             let types: Vec<&Type> = node.inputs.iter().map(|x| &nodes[x.index()].ty).collect();
@@ -155,28 +162,19 @@ impl Lowered {
 
     fn node(&mut self, id: NodeId, node: &Node<Op>, types: &[&Type]) {
         let ty = &node.ty;
-        let slice = match (&node.op, node.op.lower(types, ty)) {
-            (_, Lowering::Source) => self.source(&node.op, ty),
-            (_, Lowering::Fill { value }) => {
+        let slice = match node.op.lower(types, ty) {
+            Lowering::Source => self.source(&node.op, ty),
+            Lowering::Fill { value } => {
                 let scalar = Scalar::fill(ty.dtype(), value);
                 self.splats.insert(id, (scalar, Axes::from_slice(ty.shape())));
                 return;
             }
-            (_, Lowering::View(view)) => self.view(id, node.inputs[0], &view, ty),
-            (_, Lowering::Scalar(op)) => self.elementwise(id, op, node, types),
-            (Op::Fused(fused), _) => match region(fused.body()) {
-                Some(program) => {
-                    let inputs = node.inputs.iter().map(|&x| self.value(x)).collect();
-                    let y = self.fresh(ty);
-                    self.emit(id, Kernel::Loop { program, inputs, outputs: vec![y.clone()] });
-                    y
-                }
-                None => self.interpret(id, node),
-            },
-            (_, Lowering::Concat { axis }) => self.concat(id, axis, node, types),
-            (_, Lowering::Pad { before, value }) => self.pad(id, (&before, value), node, types[0]),
-            (_, Lowering::Interpret) => self.interpret(id, node),
-            (_, lowering) => self.kernel(id, lowering, node),
+            Lowering::View(view) => self.view(id, node.inputs[0], &view, ty),
+            Lowering::Scalar(op) => self.elementwise(id, op, node, types),
+            Lowering::Concat { axis } => self.concat(id, axis, node, types),
+            Lowering::Pad { before, value } => self.pad(id, (&before, value), node, types[0]),
+            Lowering::Interpret => self.interpret(id, node),
+            lowering => self.kernel(id, lowering, node),
         };
         self.values.insert(id, slice);
     }

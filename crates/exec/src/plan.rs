@@ -13,7 +13,7 @@ use crate::arena::Arena;
 use crate::assign::{Output, map_slices};
 use crate::lower::{Lowered, Storage};
 use crate::outputs::Source;
-use crate::{ExecError, Outputs, PlanReport, State};
+use crate::{ExecError, Moved, Outputs, PlanReport, State};
 
 /// How a graph is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,10 @@ impl Plan {
             *kernels.entry(kernel.name()).or_default() += 1;
         });
         let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
+        let moved = lowered.instrs.iter().map(|i| Moved::new(&i.kernel, name(i.node))).collect();
         let report = PlanReport {
             kernels,
+            moved,
             views: lowered.views,
             interpreted,
             arena_bytes: arena.bytes,

@@ -3,11 +3,70 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use pleach_kernels::{Action, Kernel, Slice};
+
+/// An instruction and the memory that it moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Its kind, as in [`PlanReport::kernels`].
+    pub kernel: &'static str,
+    /// The node that it computes, with the user's line: `add : f32[3] (built at src/main.rs:3:9)`.
+    pub node: String,
+    /// Bytes read: every element of every operand once, however often it is looked at, so for an
+    /// instruction that reads elements by index this is the most. Repeated elements of a broadcast
+    /// are one. A loop moves what its instructions move, in all steps.
+    pub read: u64,
+    /// Bytes written, likewise.
+    pub written: u64,
+}
+
+impl Moved {
+    pub(crate) fn new(kernel: &Kernel, node: String) -> Moved {
+        let (read, written) = moved(kernel);
+        Moved { kernel: kernel.name(), node, read, written }
+    }
+
+    /// Bytes read and written.
+    pub fn bytes(&self) -> u64 {
+        self.read + self.written
+    }
+}
+
+/// Bytes that an instruction reads and writes.
+fn moved(kernel: &Kernel) -> (u64, u64) {
+    let Kernel::Repeat { length, actions, .. } = kernel else {
+        return (once(&kernel.inputs()), once(&kernel.outputs()));
+    };
+    let step = actions.iter().map(|action| match action {
+        Action::Run(kernel) => moved(kernel),
+        // One slice is copied.
+        Action::Load { item, .. } | Action::Store { item, .. } => (once(&[item]), once(&[item])),
+    });
+    let (read, written) = step.fold((0, 0), |sum: (u64, u64), (r, w)| (sum.0 + r, sum.1 + w));
+    let steps = *length as u64;
+    (read.saturating_mul(steps), written.saturating_mul(steps))
+}
+
+/// Bytes of slices, those that are equal once.
+fn once(slices: &[&Slice]) -> u64 {
+    let bytes = |s: &Slice| {
+        let axes = s.dims.iter().zip(&s.strides).filter(|(_, stride)| **stride != 0);
+        let empty = s.dims.contains(&0);
+        let numel: u64 = if empty { 0 } else { axes.map(|(&n, _)| n as u64).product() };
+        numel * s.dtype.size() as u64
+    };
+    let fresh = |&(i, s): &(usize, &&Slice)| !slices[..i].contains(s);
+    slices.iter().enumerate().filter(fresh).map(|(_, s)| bytes(s)).sum()
+}
+
 /// Numbers of a plan. `Display` draws them as a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanReport {
     /// Instructions by kind.
     pub kernels: BTreeMap<&'static str, usize>,
+    /// Every instruction that is not inside of a loop, in the order of execution, with the bytes
+    /// that it moves.
+    pub moved: Vec<Moved>,
     /// Nodes that became views: no instruction, no memory.
     pub views: usize,
     /// Nodes that run in the reference interpreter, slowly and with allocation.
@@ -33,6 +92,11 @@ impl PlanReport {
     pub fn instructions(&self) -> usize {
         self.kernels.values().sum()
     }
+
+    /// Bytes that all instructions read and write, each by itself.
+    pub fn bytes_moved(&self) -> u64 {
+        self.moved.iter().map(Moved::bytes).sum()
+    }
 }
 
 impl fmt::Display for PlanReport {
@@ -42,6 +106,7 @@ impl fmt::Display for PlanReport {
         let kib = |bytes: usize| format!("{:.1} KiB", bytes as f64 / 1024.0);
         let ratio = self.arena_bytes as f64 / self.lower_bound.max(1) as f64;
         writeln!(f, "instructions   {} ({})", self.instructions(), kinds.join(", "))?;
+        writeln!(f, "moved          {}", kib(self.bytes_moved() as usize))?;
         writeln!(f, "interpreted    {}", self.interpreted.len())?;
         writeln!(f, "views          {} nodes without an instruction", self.views)?;
         writeln!(

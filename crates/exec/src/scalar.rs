@@ -41,8 +41,9 @@ impl ScalarBuilder {
     }
 }
 
-/// The program of a fused region, or `None` if an operator in it is not elementwise.
-pub(crate) fn region(body: &Body<Op>) -> Option<ScalarProgram> {
+/// The program of these results of a fused region, or `None` if an operator in it is not
+/// elementwise.
+pub(crate) fn region(body: &Body<Op>, results: &[usize]) -> Option<ScalarProgram> {
     let nodes = body.nodes();
     let mut builder = ScalarBuilder::new(body.param_types().map(Type::dtype).collect());
     let mut regs: Vec<Reg> = (0..body.params() as u16).map(Reg).collect();
@@ -56,6 +57,6 @@ pub(crate) fn region(body: &Body<Op>) -> Option<ScalarProgram> {
             _ => return None,
         });
     }
-    let outputs: Vec<Reg> = body.results().iter().map(|&r| regs[r]).collect();
+    let outputs: Vec<Reg> = results.iter().map(|&result| regs[body.results()[result]]).collect();
     Some(builder.finish(&outputs))
 }

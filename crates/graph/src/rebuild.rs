@@ -1,4 +1,4 @@
-//! Rewriting: a graph is never edited, it is built anew, node by node, in index order.
+//! Rewriting: a graph is never edited, it is built anew, node by node, operands first.
 
 use crate::tape::{Inputs, Node};
 use crate::{Graph, NodeId, Operator};
@@ -54,23 +54,36 @@ impl<O: Operator> Graph<O> {
     /// If `rewrite` drops a node that an output or an assignment needs: a defect of the pass.
     pub fn rebuild(
         &self,
+        rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
+    ) -> (Graph<O>, NodeMap) {
+        self.rebuild_in(self.ids(), rewrite)
+    }
+
+    /// As [`Graph::rebuild`], but nodes are visited, and so recorded, in the given order, which
+    /// names every node once, after its operands.
+    ///
+    /// # Panics
+    /// As [`Graph::rebuild`]; a node that comes before one of its operands is dropped.
+    pub fn rebuild_in(
+        &self,
+        order: impl IntoIterator<Item = NodeId>,
         mut rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
     ) -> (Graph<O>, NodeMap) {
         let new = Graph::default();
         new.inner.borrow_mut().errors.clone_from(&self.inner.borrow().errors);
-        let mut map: Vec<Option<NodeId>> = Vec::with_capacity(self.len());
-        for old in self.ids() {
+        let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
+        for old in order {
             let node = self.node(old);
             let dropped = NodeId::poison(u32::MAX as usize);
             let inputs: Inputs =
                 node.inputs.iter().map(|x| map[x.index()].unwrap_or(dropped)).collect();
             let _at = new.at_origin(self.origin(old));
-            map.push(match rewrite(&new, old, &node, &inputs) {
+            map[old.index()] = match rewrite(&new, old, &node, &inputs) {
                 Rewrite::Keep if inputs.contains(&dropped) => None,
                 Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
                 Rewrite::Replace(id) => Some(id),
                 Rewrite::Drop => None,
-            });
+            };
         }
         let map = NodeMap(map);
         let at = |id: NodeId| map.get(id).expect("a pass must not drop what an output needs");

@@ -1,6 +1,6 @@
 //! Control flow: loops as nodes.
 
-mod evaluate;
+pub(crate) mod evaluate;
 mod forward;
 pub(crate) mod record;
 mod reverse;
@@ -8,6 +8,5 @@ pub mod scan;
 mod transform;
 mod tree;
 
-pub(crate) use evaluate::Families;
 pub use scan::{Loop, Scan};
 pub use tree::Tree;

@@ -1,4 +1,4 @@
-//! A fused region: a node whose value is that of a small graph.
+//! A fused region: nodes whose values are those of a small graph.
 
 use std::sync::Arc;
 
@@ -12,47 +12,77 @@ use crate::operation::Operation;
 use crate::primitive::{EvalError, Tangent};
 use crate::{AxisRelations, Cost, Graph, Op, Registry, Var, interpret};
 
-/// Operators that run as one loop. The body is in the form of a loop body; its operands are its
-/// parameters. Made by the pass `fuse`, after differentiation.
+/// One result of a region of operators that run as one loop. The body is in the form of a loop
+/// body; its operands are its parameters. Results of equal regions over equal operands are computed
+/// together. Made by the pass `fuse`, after differentiation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fused(Arc<Body<Op>>);
+pub struct Fused {
+    body: Arc<Body<Op>>,
+    result: usize,
+}
 
 impl Fused {
     /// Name in text form.
     pub const NAME: &'static str = "fused";
 
-    /// A fused region with one result.
+    /// Result number `result` of a fused region.
     ///
     /// # Errors
-    /// [`TypeError`] if the body has not exactly one result.
-    pub fn new(body: Arc<Body<Op>>) -> Result<Fused, TypeError> {
+    /// [`TypeError`] if the body has no such result.
+    pub fn new(body: Arc<Body<Op>>, result: usize) -> Result<Fused, TypeError> {
         match body.results().len() {
-            1 => Ok(Fused(body)),
-            n => Err(TypeError::Attribute(format!("a fused region has one result, got {n}"))),
+            n if result < n => Ok(Fused { body, result }),
+            n => Err(TypeError::Attribute(format!(
+                "the fused region has {n} results, so none of number {result}"
+            ))),
         }
     }
 
     /// The body.
     pub fn body(&self) -> &Arc<Body<Op>> {
-        &self.0
+        &self.body
     }
 
-    fn result(&self) -> &Type {
-        &self.0.nodes()[self.0.results()[0]].ty
+    /// Which of its results this is.
+    pub fn result(&self) -> usize {
+        self.result
     }
 
+    /// The operator that stands for all results, if there are several.
+    pub(crate) fn family(&self) -> Option<Fused> {
+        let several = self.body.results().len() > 1;
+        several.then(|| Fused { body: self.body.clone(), result: 0 })
+    }
+
+    fn result_type(&self) -> &Type {
+        &self.body.nodes()[self.body.results()[self.result]].ty
+    }
+
+    /// `{…}`, or of a region with several results `(result: 1, body: {…})`.
     pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Fused, String> {
-        let body = Body::parse(text, registry)?;
-        Fused::new(Arc::new(body)).map_err(|e| e.to_string())
+        let (result, body) = match text.strip_prefix("(result: ") {
+            None => (0, text),
+            Some(text) => {
+                let text = text.strip_suffix(')').unwrap_or(text);
+                let (result, body) =
+                    text.split_once(", body: ").ok_or("a fused region has a body")?;
+                (result.parse().map_err(|_| format!("result {result} is no number"))?, body)
+            }
+        };
+        let body = Body::parse(body, registry)?;
+        Fused::new(Arc::new(body), result).map_err(|e| e.to_string())
     }
 
     pub(crate) fn retype(&self, from: DType, to: DType) -> Fused {
         // An operator that exists for one float type only: the region stays as it is, and the type
         // rule of its user reports the difference.
-        retype_body(&self.0, from, to).map_or_else(|| self.clone(), Fused)
+        match retype_body(&self.body, from, to) {
+            Some(body) => Fused { body, result: self.result },
+            None => self.clone(),
+        }
     }
 
-    /// Records `derive` of the region's parameters, its result and further arguments, and then
+    /// Records `derive` of the region's parameters, its results and further arguments, and then
     /// what that gave, for the operands `x` and the values `more` of those arguments. Parameters
     /// are independent of each other, which operands need not be: one may be computed from
     /// another, or be the same.
@@ -61,18 +91,49 @@ impl Fused {
         g: &Graph,
         x: &[NodeId],
         more: &[NodeId],
-        derive: impl FnOnce(&[NodeId], NodeId, &[NodeId]) -> Vec<NodeId>,
+        derive: impl FnOnce(&[NodeId], &[NodeId], &[NodeId]) -> Vec<NodeId>,
     ) -> Option<Vec<NodeId>> {
         let types: Vec<Type> =
-            self.0.param_types().cloned().chain(more.iter().map(|&id| g.ty(id))).collect();
+            self.body.param_types().cloned().chain(more.iter().map(|&id| g.ty(id))).collect();
         let record = |p: &[NodeId]| {
-            let (params, more) = p.split_at(self.0.params());
-            let y = self.0.instantiate(g, params)[0];
-            derive(params, y, more)
+            let (params, more) = p.split_at(self.body.params());
+            derive(params, &self.body.instantiate(g, params), more)
         };
         // A failure is in the graph's errors already.
         let (body, captures) = g.frame(&types, record).ok()?;
         Some(body.instantiate(g, &[x, more, &captures].concat()))
+    }
+
+    /// The gradient rule, for several results `(number, cotangent)` at once.
+    pub(crate) fn vjp_joint(
+        &self,
+        g: &Graph,
+        x: &[NodeId],
+        results: &[(usize, NodeId)],
+        need: &[bool],
+    ) -> SmallVec<[Flow; 2]> {
+        let float = |slot: &usize| need[*slot] && g.ty(x[*slot]).dtype().is_float();
+        let asked: Vec<usize> = (0..x.len()).filter(float).collect();
+        let seeds: Vec<NodeId> = results.iter().map(|&(_, dy)| dy).collect();
+        let mut reached = Vec::new();
+        let grads = self.derived(g, x, &seeds, |params, ys, dys| {
+            let wrt: Vec<NodeId> = asked.iter().map(|&slot| params[slot]).collect();
+            let pairs = results.iter().zip(dys).map(|(&(result, _), &dy)| (ys[result], dy));
+            let grads = g.reverse(&pairs.collect::<Vec<_>>(), &wrt).unwrap_or_else(|error| {
+                // A broken rule inside: the graph keeps the error, and reverse mode reports it.
+                g.refuse(Self::NAME, dys, TypeError::Attribute(error.to_string()));
+                Vec::new()
+            });
+            let found = asked.iter().zip(grads).filter_map(|(&slot, dx)| Some((slot, dx.value()?)));
+            let (slots, grads) = found.unzip();
+            reached = slots;
+            grads
+        });
+        let mut flows: SmallVec<[Flow; 2]> = need.iter().map(|_| Flow::Cut).collect();
+        for (slot, dx) in reached.into_iter().zip(grads.unwrap_or_default()) {
+            flows[slot] = Flow::Flow(dx);
+        }
+        flows
     }
 }
 
@@ -98,7 +159,10 @@ impl Operation for Fused {
     }
 
     fn attributes(&self) -> String {
-        self.0.to_string()
+        match self.body.results().len() {
+            1 => self.body.to_string(),
+            _ => format!("(result: {}, body: {})", self.result, self.body),
+        }
     }
 
     fn traits(&self) -> Traits {
@@ -106,13 +170,12 @@ impl Operation for Fused {
     }
 
     fn infer(&self, x: &[&Type]) -> Result<Type, TypeError> {
-        require_types(x, self.0.param_types())?;
-        Ok(self.result().clone())
+        require_types(x, self.body.param_types())?;
+        Ok(self.result_type().clone())
     }
 
     fn eval(&self, x: &[&Tensor], _: &Type) -> Result<Tensor, EvalError> {
-        let mut results = interpret::body(&self.0, x)?;
-        results.pop().ok_or_else(|| EvalError::Other("a fused region has one result".into()))
+        Ok(interpret::body(&self.body, x)?.swap_remove(self.result))
     }
 
     fn vjp<'g>(
@@ -122,28 +185,8 @@ impl Operation for Fused {
         dy: Var<'g>,
         need: &[bool],
     ) -> SmallVec<[Flow; 2]> {
-        let g = dy.graph();
         let x: Vec<NodeId> = x.iter().map(|v| v.id()).collect();
-        let float = |slot: &usize| need[*slot] && g.ty(x[*slot]).dtype().is_float();
-        let asked: Vec<usize> = (0..x.len()).filter(float).collect();
-        let mut reached = Vec::new();
-        let grads = self.derived(g, &x, &[dy.id()], |params, y, dy| {
-            let wrt: Vec<NodeId> = asked.iter().map(|&slot| params[slot]).collect();
-            let grads = g.reverse(&[(y, dy[0])], &wrt).unwrap_or_else(|error| {
-                // A broken rule inside: the graph keeps the error, and reverse mode reports it.
-                g.refuse(Self::NAME, dy, TypeError::Attribute(error.to_string()));
-                Vec::new()
-            });
-            let found = asked.iter().zip(grads).filter_map(|(&slot, dx)| Some((slot, dx.value()?)));
-            let (slots, grads) = found.unzip();
-            reached = slots;
-            grads
-        });
-        let mut flows: SmallVec<[Flow; 2]> = need.iter().map(|_| Flow::Cut).collect();
-        for (slot, dx) in reached.into_iter().zip(grads.unwrap_or_default()) {
-            flows[slot] = Flow::Flow(dx);
-        }
-        flows
+        self.vjp_joint(dy.graph(), &x, &[(self.result, dy.id())], need)
     }
 
     fn jvp<'g>(
@@ -158,9 +201,9 @@ impl Operation for Fused {
             dx.iter().enumerate().filter_map(|(slot, dx)| Some((slot, (*dx)?.id()))).collect();
         let more: Vec<NodeId> = moved.iter().map(|&(_, dx)| dx).collect();
         let mut error = None;
-        let tangent = self.derived(g, &x, &more, |params, y, dx| {
+        let tangent = self.derived(g, &x, &more, |params, ys, dx| {
             let seeds = moved.iter().zip(dx).map(|(&(slot, _), &dx)| (params[slot], dx));
-            match g.jvp(&[y], &seeds.collect::<Vec<_>>()) {
+            match g.jvp(&[ys[self.result]], &seeds.collect::<Vec<_>>()) {
                 Ok(tangents) => tangents.into_iter().flatten().collect(),
                 Err(failed) => {
                     error = Some(failed);
@@ -184,20 +227,23 @@ impl Operation for Fused {
         Lowering::Interpret
     }
 
-    /// The work of all operators of the body; operands are read once, the result written once.
-    fn cost(&self, x: &[&Type], y: &Type) -> Cost {
-        let nodes = self.0.nodes();
+    /// The work of all operators of the body; operands are read once, results written once. All
+    /// results of a region cost that once.
+    fn cost(&self, x: &[&Type], _: &Type) -> Cost {
+        let nodes = self.body.nodes();
         let flops = nodes.iter().map(|node| {
             let types: Vec<&Type> = node.inputs.iter().map(|i| &nodes[i.index()].ty).collect();
             node.op.cost(&types, &node.ty).flops
         });
         let flops = flops.fold(0u64, u64::saturating_add);
-        Cost { flops, bytes: Cost::elementwise(x, y, 0).bytes }
+        let moved = x.iter().copied().chain(self.body.result_types());
+        let bytes = moved.fold(0u64, |sum, ty| sum.saturating_add(ty.bytes() as u64));
+        Cost { flops, bytes }
     }
 
     /// Equal axes if every operator of the body is elementwise.
     fn axes(&self, x: &[&Type], y: &Type) -> AxisRelations {
-        let nodes = &self.0.nodes()[self.0.params()..];
+        let nodes = &self.body.nodes()[self.body.params()..];
         let elementwise = nodes.iter().all(|node| {
             let splat = matches!(node.op, Op::Full(_));
             splat

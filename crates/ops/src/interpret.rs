@@ -2,10 +2,10 @@
 //!
 //! *Architecture Invariant:* every faster engine is tested against it.
 
-use pleach_graph::{Body, NodeId};
+use pleach_graph::{Body, Node, NodeId, Operator};
 use pleach_tensor::{Tensor, Type};
 
-use crate::control::Families;
+use crate::control::evaluate;
 use crate::{EvalError, Graph, Input, Op, Variable};
 
 /// Values of the sources of a graph.
@@ -58,7 +58,7 @@ pub fn interpret(
         }
     }
     let mut values: Vec<Option<Tensor>> = vec![None; end];
-    let mut loops = Families::default();
+    let mut families = Families::default();
     for i in 0..end {
         if uses[i] == 0 {
             continue;
@@ -75,10 +75,7 @@ pub fn interpret(
                     .iter()
                     .map(|x| values[x.index()].as_ref().expect("operands come first"))
                     .collect();
-                match op {
-                    Op::Scan(scan) => loops.result(scan, &node, &x)?,
-                    op => checked(op, &x, &node.ty)?,
-                }
+                families.value(op, &node, &x)?
             }
         };
         values[i] = Some(value);
@@ -101,16 +98,45 @@ pub fn interpret(
 /// [`EvalError`] if an operator cannot be evaluated.
 pub fn body(body: &Body<Op>, args: &[&Tensor]) -> Result<Vec<Tensor>, EvalError> {
     let mut values: Vec<Tensor> = args.iter().map(|t| (*t).clone()).collect();
-    let mut loops = Families::default();
+    let mut families = Families::default();
     for node in &body.nodes()[body.params()..] {
         let x: Vec<&Tensor> = node.inputs.iter().map(|id| &values[id.index()]).collect();
-        let value = match &node.op {
-            Op::Scan(scan) => loops.result(scan, node, &x)?,
-            op => checked(op, &x, &node.ty)?,
-        };
+        let value = families.value(&node.op, node, &x)?;
         values.push(value);
     }
     Ok(body.results().iter().map(|&r| values[r].clone()).collect())
+}
+
+/// The results of computations with several that were run: each runs once, however many of its
+/// results are asked for.
+#[derive(Default)]
+struct Families {
+    known: Vec<(Op, Vec<NodeId>, Vec<Tensor>)>,
+}
+
+impl Families {
+    /// The value of a node for the values of its operands.
+    fn value(&mut self, op: &Op, node: &Node<Op>, x: &[&Tensor]) -> Result<Tensor, EvalError> {
+        let Some((family, result)) = op.family().zip(op.result()) else {
+            return checked(op, x, &node.ty);
+        };
+        let same = |(of, inputs, _): &(Op, Vec<NodeId>, Vec<Tensor>)| {
+            inputs[..] == node.inputs[..] && *of == family
+        };
+        let at = match self.known.iter().position(same) {
+            Some(at) => at,
+            None => {
+                let results = match op {
+                    Op::Scan(scan) => evaluate::run(scan.of(), x)?,
+                    Op::Fused(fused) => body(fused.body(), x)?,
+                    op => vec![checked(op, x, &node.ty)?],
+                };
+                self.known.push((family, node.inputs.to_vec(), results));
+                self.known.len() - 1
+            }
+        };
+        Ok(self.known[at].2[result].clone())
+    }
 }
 
 /// One operator; a custom one may answer a wrong type, and must not get away with it.

@@ -151,6 +151,15 @@ impl Op {
         self.operation().eval(x, y)
     }
 
+    /// Number of the result, for operators that stand for one result of a computation with several.
+    pub fn result(&self) -> Option<usize> {
+        match self {
+            Op::Scan(scan) => Some(scan.result()),
+            Op::Fused(fused) => Some(fused.result()),
+            _ => None,
+        }
+    }
+
     /// The same operator with element type `from` in its attributes replaced by `to`.
     #[must_use]
     pub fn retype(&self, from: DType, to: DType) -> Op {
@@ -202,6 +211,7 @@ impl Operator for Op {
     fn family(&self) -> Option<Op> {
         match self {
             Op::Scan(scan) => Some(Op::Scan(scan.family())),
+            Op::Fused(fused) => fused.family().map(Op::Fused),
             _ => None,
         }
     }
@@ -213,13 +223,11 @@ impl Operator for Op {
         results: &[(NodeId, NodeId)],
         need: &[bool],
     ) -> SmallVec<[Flow; 2]> {
-        let result = |&(y, dy): &(NodeId, NodeId)| match g.op(y) {
-            Op::Scan(scan) => Some((scan.result(), dy)),
-            _ => None,
-        };
+        let result = |&(y, dy): &(NodeId, NodeId)| Some((g.op(y).result()?, dy));
         let seeds: Vec<(usize, NodeId)> = results.iter().filter_map(result).collect();
         match self {
             Op::Scan(scan) => scan.vjp_joint(g, inputs, &seeds, need),
+            Op::Fused(fused) => fused.vjp_joint(g, inputs, &seeds, need),
             _ => self.vjp(g, inputs, results[0].0, results[0].1, need),
         }
     }

@@ -5,17 +5,24 @@
 //! %3 = exp %2           =>   %2 = fused{…} %0 %1
 //! return %3                  return %2
 //! ```
-//! A region has one result; every other operator in it is used inside only, so nothing is
-//! computed twice, and no path leaves a region and comes back. Splats become constants of the
-//! loop; views, reductions, products and random numbers stay outside, and so do outputs, but as
-//! results of regions. A region of one operator stays as it is. Class: kernel-exact, for the loop
+//! An operator joins the region of its first user, so nothing is computed twice; what is used
+//! elsewhere too is a further result of the region. No path leaves a region and comes back. Regions
+//! that update variables and read a value in common are one: a parameter and its slots are read once
+//! and written once. Splats become constants of the loop; views, reductions, products and random
+//! numbers stay outside. A region of one operator stays as it is. Class: kernel-exact, for the loop
 //! applies the same functions in the same order. Cost: O(nodes). Run last, after differentiation:
 //! rules do not look into regions.
 
-use pleach_graph::{NodeId, Operator, Rewrite, Traits};
+mod grow;
+
+use std::sync::Arc;
+
+use pleach_graph::{Body, NodeId, Rewrite};
 use pleach_ops::{Fused, Graph, Op};
 use pleach_tensor::Type;
 use smallvec::SmallVec;
+
+use grow::{Units, joined};
 
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
 
@@ -27,97 +34,63 @@ const RULE: &str = "region";
 pub struct Fuse {
     /// Most operands of a region: each is a stream that the loop reads.
     pub max_operands: usize,
+    /// Most results of a region: each is a stream that the loop writes.
+    pub max_results: usize,
     /// Most operators of a region: each keeps a tile in the nearest cache.
     pub max_size: usize,
 }
 
 impl Default for Fuse {
     fn default() -> Fuse {
-        Fuse { max_operands: 12, max_size: 64 }
+        Fuse { max_operands: 12, max_results: 8, max_size: 64 }
     }
 }
 
 /// Operands of a region, in order of first use.
 type Operands = SmallVec<[NodeId; 12]>;
 
-/// Where the live users of a node are.
-#[derive(Clone, Copy, PartialEq)]
-enum Users {
-    None,
-    /// All in the region with this result.
-    In(usize),
-    /// Not all in one region.
-    Mixed,
-}
-
-fn fusible(op: &Op) -> bool {
-    op.traits().has(Traits::ELEMENTWISE) && {
-        let identity = matches!(op, Op::StopGradient(_) | Op::StraightThrough(_));
-        !identity && !matches!(op, Op::Custom(_))
-    }
-}
-
-fn is_splat(g: &Graph, id: NodeId) -> bool {
-    matches!(g.node(id).op, Op::Full(_))
-}
-
-/// The operands of a region after operator `id` of `inputs` joined it.
-fn joined(g: &Graph, region: &Operands, id: NodeId, inputs: &[NodeId]) -> Operands {
-    let mut operands: Operands = region.iter().copied().filter(|&x| x != id).collect();
-    for &x in inputs {
-        if !is_splat(g, x) && !operands.contains(&x) {
-            operands.push(x);
-        }
-    }
-    operands
-}
-
 impl Fuse {
-    /// For every node, the result of the region that it is in. Regions grow from results to
-    /// operands, in one sweep down the tape: all users of a node are known when it is looked at.
-    fn regions(&self, g: &Graph, cx: &mut PassCx<'_>) -> Vec<Option<usize>> {
-        let n = g.len();
-        let live = g.live();
-        let mut region: Vec<Option<usize>> = vec![None; n];
-        let mut users = vec![Users::None; n];
-        let mut sizes = vec![0usize; n];
-        let mut operands: Vec<Operands> = vec![Operands::new(); n];
-        g.roots().iter().for_each(|root| users[root.value.index()] = Users::Mixed);
-        for id in g.ids().rev().filter(|id| live[id.index()]) {
-            let (i, node) = (id.index(), g.node(id));
-            cx.step(1 + node.inputs.len() as u64);
-            if fusible(&node.op) {
-                let fits = |r: usize| {
-                    let of = joined(g, &operands[r], id, &node.inputs);
-                    let alike = g.node(NodeId::new(r)).ty.shape() == node.ty.shape();
-                    let room = sizes[r] < self.max_size && of.len() <= self.max_operands;
-                    (alike && room).then_some((r, of))
-                };
-                let grown = if let Users::In(r) = users[i] { fits(r) } else { None };
-                let (r, of) =
-                    grown.unwrap_or_else(|| (i, joined(g, &Operands::new(), id, &node.inputs)));
-                (region[i], operands[r]) = (Some(r), of);
-                sizes[r] += 1;
-            }
-            for x in &node.inputs {
-                let user = region[i].map_or(Users::Mixed, Users::In);
-                let known = &mut users[x.index()];
-                *known = if *known == Users::None || *known == user { user } else { Users::Mixed };
-            }
-        }
+    /// The units of the graph, and for every node the region that it is in.
+    fn regions<'g>(
+        &self,
+        g: &'g Graph,
+        cx: &mut PassCx<'_>,
+    ) -> (Units<'g>, Vec<Option<usize>>) {
+        let units = Units::grow(g, *self, cx);
         // What is not worth a loop of its own, or beyond the number of rewrites asked for.
-        let mut left = cx.max_rewrites.unwrap_or(n);
-        let mut good = vec![false; n];
-        for r in 0..n {
-            good[r] = sizes[r] >= 2 && !operands[r].is_empty() && left > 0;
-            left -= usize::from(good[r]);
+        let mut left = cx.max_rewrites.unwrap_or(g.len());
+        let mut good = vec![false; g.len()];
+        for id in g.ids().filter(|&id| units.unit(id) == Some(id.index())) {
+            let (size, operands) = units.extent(id.index());
+            good[id.index()] = size >= 2 && operands > 0 && left > 0;
+            left -= usize::from(good[id.index()]);
         }
-        region.iter().map(|r| r.filter(|&r| good[r])).collect()
+        let region = |id| units.unit(id).filter(|&u| good[u]);
+        let regions = g.ids().map(region).collect();
+        (units, regions)
     }
 }
 
-/// The region of these operators, the last of which is its result, and its operands.
-fn region(g: &Graph, new: &Graph, members: &[NodeId]) -> Option<(Fused, Operands)> {
+/// For every node, whether its value is used outside of its region.
+fn results(g: &Graph, regions: &[Option<usize>]) -> Vec<bool> {
+    let live = g.live();
+    let mut used = vec![false; g.len()];
+    g.roots().iter().for_each(|root| used[root.value.index()] = true);
+    for id in g.ids().filter(|id| live[id.index()]) {
+        for x in &g.node(id).inputs {
+            used[x.index()] |= regions[id.index()] != regions[x.index()];
+        }
+    }
+    used
+}
+
+/// The region of these operators, with the values of some of them as results, and its operands.
+fn region(
+    g: &Graph,
+    new: &Graph,
+    members: &[NodeId],
+    results: &[NodeId],
+) -> Option<(Arc<Body<Op>>, Operands)> {
     let inside = |x: &NodeId| members.contains(x);
     let mut operands = Operands::new();
     for &m in members {
@@ -138,11 +111,12 @@ fn region(g: &Graph, new: &Graph, members: &[NodeId]) -> Option<(Fused, Operands
             let id = new.push(node.op.clone(), &inputs);
             at.push((m, id));
         }
-        at.last().map(|(_, result)| *result).into_iter().collect()
+        let local = |x: &NodeId| at.iter().find(|(old, _)| old == x).map(|(_, local)| *local);
+        results.iter().filter_map(local).collect()
     });
     let (body, captured) = body.ok()?;
     debug_assert!(captured.is_empty(), "a region takes all that it uses as operands");
-    Some((Fused::new(body).ok()?, operands))
+    Some((body, operands))
 }
 
 impl Pass for Fuse {
@@ -158,7 +132,7 @@ impl Pass for Fuse {
         if !cx.may(RULE, Class::KernelExact) {
             return Ok(Outcome::Unchanged);
         }
-        let regions = self.regions(g, cx);
+        let (units, regions) = self.regions(g, cx);
         let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); g.len()];
         for (i, r) in regions.iter().enumerate() {
             r.iter().for_each(|&r| members[r].push(NodeId::new(i)));
@@ -166,29 +140,49 @@ impl Pass for Fuse {
         if members.iter().all(Vec::is_empty) {
             return Ok(Outcome::Unchanged);
         }
+        let used = results(g, &regions);
         let mut at: Vec<Option<NodeId>> = vec![None; g.len()];
-        let (new, map) = g.rebuild(|new, old, node, inputs| {
+        let (new, map) = g.rebuild_in(units.order(), |new, old, node, inputs| {
             let i = old.index();
-            if regions[i].is_some_and(|r| r != i) {
-                return Rewrite::Drop;
-            }
-            let id = if regions[i].is_none() {
-                // Only what is dead can use the inside of a region.
-                let dead = inputs.iter().any(|x| x.is_poisoned());
-                (!dead).then(|| new.push(node.op.clone(), inputs))
-            } else {
-                region(g, new, &members[i]).and_then(|(fused, operands)| {
-                    let outer: Option<Operands> = operands.iter().map(|x| at[x.index()]).collect();
+            match regions[i] {
+                None => {
+                    // Only what is dead can use the inside of a region.
+                    let dead = inputs.iter().any(|x| x.is_poisoned());
+                    at[i] = (!dead).then(|| new.push(node.op.clone(), inputs));
+                }
+                // All results of a region are recorded when its first operator is met.
+                Some(r) if members[r][0] == old => {
+                    let members = &members[r];
+                    let results: Vec<NodeId> =
+                        members.iter().copied().filter(|m| used[m.index()]).collect();
                     let start = new.len();
-                    let id = new.push(Op::Fused(fused), &outer?);
-                    let gone: Totals = members[i].iter().map(|&m| Totals::of_node(g, m)).sum();
-                    cx.applied(RULE, g, old, Totals::since(new, start) - gone);
-                    Some(id)
-                })
-            };
-            at[i] = id;
-            id.map_or(Rewrite::Drop, Rewrite::Replace)
+                    if record(g, new, members, &results, &mut at).is_some() {
+                        let gone: Totals = members.iter().map(|&m| Totals::of_node(g, m)).sum();
+                        cx.applied(RULE, g, old, Totals::since(new, start) - gone);
+                    }
+                }
+                Some(_) => {}
+            }
+            at[i].map_or(Rewrite::Drop, Rewrite::Replace)
         });
         Ok(Outcome::Changed(new, map))
     }
+}
+
+/// Records the region of these operators, and notes in `at` where its results went.
+fn record(
+    g: &Graph,
+    new: &Graph,
+    members: &[NodeId],
+    results: &[NodeId],
+    at: &mut [Option<NodeId>],
+) -> Option<()> {
+    let (body, operands) = region(g, new, members, results)?;
+    let outer: Operands = operands.iter().map(|x| at[x.index()]).collect::<Option<_>>()?;
+    for (i, result) in results.iter().enumerate() {
+        let _at = new.at_origin(g.origin(*result));
+        let fused = Fused::new(body.clone(), i).ok()?;
+        at[result.index()] = Some(new.push(Op::Fused(fused), &outer));
+    }
+    Some(())
 }

@@ -21,7 +21,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Simplify::default()),
         Arc::new(Share),
         Arc::new(Fuse::default()),
-        Arc::new(Fuse { max_operands: 2, max_size: 3 }),
+        Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3 }),
     ]
 }
 

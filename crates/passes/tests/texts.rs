@@ -206,19 +206,90 @@ fn fuse_makes_one_region_of_a_chain_with_its_constants() {
 }
 
 #[test]
-fn fuse_ends_regions_at_outputs() {
+fn fuse_goes_on_behind_outputs_which_are_further_results() {
     let text = format!("{X}%1 = exp %x\n%2 = neg %1\n%3 = tanh %2\nreturn %2\nreturn %3");
     check(
         Fuse::default(),
         &text,
         expect![[r#"
         %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
-        %1 = fused{%0 = parameter(index:0,ty:"f32[3]") : f32[3]; %1 = exp %0 : f32[3]; %2 = neg %1 : f32[3]; return %2} %0 : f32[3]
-        %2 = tanh %1 : f32[3]
+        %1 = fused(result: 0, body: {%0 = parameter(index:0,ty:"f32[3]") : f32[3]; %1 = exp %0 : f32[3]; %2 = neg %1 : f32[3]; %3 = tanh %2 : f32[3]; return %2; return %3}) %0 : f32[3]
+        %2 = fused(result: 1, body: {%0 = parameter(index:0,ty:"f32[3]") : f32[3]; %1 = exp %0 : f32[3]; %2 = neg %1 : f32[3]; %3 = tanh %2 : f32[3]; return %2; return %3}) %0 : f32[3]
         return %1
         return %2
     "#]],
     );
+}
+
+/// The number of fused nodes.
+fn fused(pass: Fuse, text: &str) -> usize {
+    let (new, _) = run(&pass, &graph(text), &mut PassCx::reference(Level::Exact));
+    new.map_or(0, |g| g.to_string().matches("= fused").count())
+}
+
+#[test]
+fn fuse_makes_no_cycle_through_outside() {
+    // %1 could be a further result of the region of %7, but the sum, which %7 waits for, needs it.
+    let text = format!(
+        "{X}%1 = exp %x\n%2 = sum(axes:[0]) %1\n%3 = reshape(shape:[1]) %2
+        %4 = broadcast(shape:[3]) %3\n%5 = neg %4\n%6 = mul %5 %1\nreturn %6\nreturn %1"
+    );
+    let (new, _) = run(&Fuse::default(), &graph(&text), &mut PassCx::reference(Level::Exact));
+    let new = new.expect("it fires").to_string();
+    assert!(new.contains("%1 = exp %0") && new.contains("= fused{"), "{new}");
+    assert_eq!(fused(Fuse::default(), &text), 1);
+}
+
+#[test]
+fn fuse_does_not_join_different_shapes_or_too_many_results() {
+    let wide = "%x = input(name:\"x\",position:0,ty:\"f32[2,3]\")\n";
+    // The view between two shapes is no loop.
+    let shapes = format!("{wide}%1 = exp %x\n%2 = reshape(shape:[6]) %1\n%3 = neg %2\nreturn %3");
+    check_unchanged(Fuse::default(), &shapes);
+    let outputs = |n: usize| {
+        let lines: Vec<String> = (0..n).map(|i| format!("%{} = exp %{i}", i + 1)).collect();
+        let roots: Vec<String> = (1..=n).map(|i| format!("return %{i}")).collect();
+        format!("{}{}\n{}", X.replace("%x", "%0"), lines.join("\n"), roots.join("\n"))
+    };
+    assert_eq!(fused(Fuse::default(), &outputs(8)), 8);
+    assert_eq!(fused(Fuse::default(), &outputs(9)), 8, "one is left over");
+}
+
+/// Two variables: their new values share an input, and no operator.
+fn two_updates(more: &str) -> String {
+    let variable = |name: &str| {
+        format!("variable(name:\"{name}\",kind:param,ty:\"f32[3]\",init:full(1.0),key:(0))")
+    };
+    format!(
+        "{X}%a = {}\n%b = {}\n{more}assign \"a\" %a = %1\nassign \"b\" %b = %2",
+        variable("a"),
+        variable("b")
+    )
+}
+
+#[test]
+fn fuse_makes_updates_that_read_one_value_one_region() {
+    let text = two_updates("%1 = add %a %x\n%2 = mul %b %x\n");
+    let g = graph(&text);
+    let (new, _) = run(&Fuse::default(), &g, &mut PassCx::reference(Level::Exact));
+    assert_eq!(new.expect("it fires").to_string().matches("= fused(result").count(), 2);
+    // Not so if one must wait for the other, around a sum.
+    let waits = two_updates(
+        "%1 = add %a %x\n%3 = sum(axes:[0]) %1\n%4 = reshape(shape:[1]) %3
+        %5 = broadcast(shape:[3]) %4\n%6 = mul %x %5\n%2 = mul %b %6\n",
+    );
+    assert!(!run_text(&waits).contains("fused(result"), "{}", run_text(&waits));
+    // What one waits for is moved before the other.
+    let moved = two_updates(
+        "%1 = add %a %x\n%3 = sum(axes:[0]) %b\n%4 = reshape(shape:[1]) %3
+        %5 = broadcast(shape:[3]) %4\n%6 = mul %x %5\n%2 = mul %b %6\n",
+    );
+    assert_eq!(run_text(&moved).matches("fused(result").count(), 2, "{}", run_text(&moved));
+}
+
+fn run_text(text: &str) -> String {
+    let (new, _) = run(&Fuse::default(), &graph(text), &mut PassCx::reference(Level::Exact));
+    new.map_or_else(String::new, |g| g.to_string())
 }
 
 #[test]
@@ -256,6 +327,6 @@ fn fuse_keeps_to_its_limits() {
     assert_eq!(regions(&chain(66), Fuse::default()), 2);
     assert_eq!(regions(&chain(65), Fuse::default()), 1, "one is left over");
     let sum = format!("{X}{Y}%1 = mul %x %y\n%2 = sub %1 %x\nreturn %2");
-    assert_eq!(regions(&sum, Fuse { max_operands: 1, max_size: 9 }), 0);
-    assert_eq!(regions(&sum, Fuse { max_operands: 2, max_size: 9 }), 1);
+    assert_eq!(regions(&sum, Fuse { max_operands: 1, max_results: 1, max_size: 9 }), 0);
+    assert_eq!(regions(&sum, Fuse { max_operands: 2, max_results: 1, max_size: 9 }), 1);
 }

@@ -1,15 +1,12 @@
 //! The reference evaluation of loops.
 
-use std::sync::Arc;
-
-use pleach_graph::Node;
 use pleach_tensor::{Tensor, for_dtype};
 
-use super::{Loop, Scan};
-use crate::{EvalError, Op, interpret};
+use super::Loop;
+use crate::{EvalError, interpret};
 
 /// All results of a loop, one step after the other.
-pub(super) fn run(of: &Loop, x: &[&Tensor]) -> Result<Vec<Tensor>, EvalError> {
+pub(crate) fn run(of: &Loop, x: &[&Tensor]) -> Result<Vec<Tensor>, EvalError> {
     let (inits, rest) = x.split_at(of.carries());
     let (sliced, captures) = rest.split_at(of.slices());
     let mut carries: Vec<Tensor> = inits.iter().map(|&t| t.clone()).collect();
@@ -48,36 +45,6 @@ fn slice(x: &Tensor, at: usize) -> Result<Tensor, EvalError> {
     for_dtype!(x.dtype(), T => {
         Ok(Tensor::new(shape, x.as_slice::<T>().map_err(other)?[at * n..(at + 1) * n].to_vec()).map_err(other)?)
     })
-}
-
-/// The results of loops that were run: each loop runs once, however many of its results are asked
-/// for.
-#[derive(Default)]
-pub(crate) struct Families {
-    known: Vec<(Arc<Loop>, Vec<usize>, Vec<Tensor>)>,
-}
-
-impl Families {
-    /// The value of one result.
-    pub(crate) fn result(
-        &mut self,
-        scan: &Scan,
-        node: &Node<Op>,
-        x: &[&Tensor],
-    ) -> Result<Tensor, EvalError> {
-        let operands: Vec<usize> = node.inputs.iter().map(|id| id.index()).collect();
-        let same = |(of, x, _): &(Arc<Loop>, Vec<usize>, Vec<Tensor>)| {
-            *x == operands && (Arc::ptr_eq(of, scan.of()) || of == scan.of())
-        };
-        let at = match self.known.iter().position(same) {
-            Some(at) => at,
-            None => {
-                self.known.push((scan.of().clone(), operands, run(scan.of(), x)?));
-                self.known.len() - 1
-            }
-        };
-        Ok(self.known[at].2[scan.result()].clone())
-    }
 }
 
 fn other(error: impl std::fmt::Display) -> EvalError {

@@ -1,0 +1,58 @@
+//! Lowering of fused regions: one loop for all of its results that are asked for.
+
+use std::collections::HashMap;
+
+use pleach_graph::{Node, NodeId};
+use pleach_kernels::{Kernel, Slice};
+use pleach_ops::{Fused, Op};
+
+use crate::lower::Lowered;
+use crate::scalar::region;
+
+/// The live results of regions with several, by the operands of the region.
+pub(crate) struct Siblings<'a>(HashMap<&'a [NodeId], Vec<(NodeId, &'a Fused)>>);
+
+impl<'a> Siblings<'a> {
+    pub(crate) fn new(nodes: &[&'a Node<Op>], live: &[bool]) -> Siblings<'a> {
+        let mut siblings: HashMap<&[NodeId], Vec<(NodeId, &Fused)>> = HashMap::new();
+        for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            match &node.op {
+                Op::Fused(fused) if fused.body().results().len() > 1 => {
+                    siblings.entry(&node.inputs).or_default().push((NodeId::new(i), fused));
+                }
+                _ => {}
+            }
+        }
+        Siblings(siblings)
+    }
+
+    /// The nodes that are results of the region of `fused`, itself at node `id` among them.
+    fn of(&self, fused: &'a Fused, id: NodeId, inputs: &[NodeId]) -> Vec<(NodeId, &'a Fused)> {
+        let Some(found) = self.0.get(inputs) else { return vec![(id, fused)] };
+        found.iter().copied().filter(|(_, other)| other.body() == fused.body()).collect()
+    }
+}
+
+impl Lowered {
+    /// Lowers a region: all of its results that are live, at the first of them. Answers `false` if
+    /// it is no loop.
+    pub(crate) fn fused(
+        &mut self,
+        fused: &Fused,
+        id: NodeId,
+        node: &Node<Op>,
+        siblings: &Siblings<'_>,
+    ) -> bool {
+        let found = siblings.of(fused, id, &node.inputs);
+        let results: Vec<usize> = found.iter().map(|(_, fused)| fused.result()).collect();
+        let Some(program) = region(fused.body(), &results) else { return false };
+        let inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
+        let types = fused.body().result_types().collect::<Vec<_>>();
+        let outputs: Vec<Slice> = results.iter().map(|&result| self.fresh(types[result])).collect();
+        for (&(id, _), slice) in found.iter().zip(&outputs) {
+            self.values.insert(id, slice.clone());
+        }
+        self.emit(id, Kernel::Loop { program, inputs, outputs });
+        true
+    }
+}
