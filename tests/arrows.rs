@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pleach-tune",
         ],
     ),
+    ("pleach-bench", &["pleach"]),
 ];
 
 /// Libraries that one crate hides from all others.
