@@ -57,7 +57,10 @@ fn an_update_is_one_instruction_a_tensor_and_moves_little_more_than_the_least() 
             let (read, written) = (2 + slots as u64, 1 + slots as u64);
             let least: u64 = SHAPES.iter().map(|s| (read + written) * bytes(s)).sum();
             let moved = plan.bytes_moved();
-            assert!(moved >= least && moved as f64 <= 1.15 * least as f64, "{name}: {moved} {least}");
+            assert!(
+                moved >= least && moved as f64 <= 1.15 * least as f64,
+                "{name}: {moved} {least}"
+            );
             assert!(plan.updated_in_place >= SHAPES.len() * (1 + slots), "{name}: {plan}");
             assert!(plan.arena_bytes < bytes(&SHAPES[0]) as usize, "{name}: {plan}");
         }

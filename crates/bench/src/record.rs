@@ -78,8 +78,18 @@ pub(crate) fn gb_s(bytes: u64, us: f64) -> f64 {
 pub(crate) fn table(records: &[Record]) -> Table {
     let mut table = Table::new();
     table.set_header([
-        "peer", "optimizer", "threads", "tensors", "median ms", "min", "max", "iters", "MB",
-        "moved/least", "GB/s", "triad GB/s",
+        "peer",
+        "optimizer",
+        "threads",
+        "tensors",
+        "median ms",
+        "min",
+        "max",
+        "iters",
+        "MB",
+        "moved/least",
+        "GB/s",
+        "triad GB/s",
     ]);
     for r in records {
         table.add_row([

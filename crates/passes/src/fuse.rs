@@ -51,11 +51,7 @@ type Operands = SmallVec<[NodeId; 12]>;
 
 impl Fuse {
     /// The units of the graph, and for every node the region that it is in.
-    fn regions<'g>(
-        &self,
-        g: &'g Graph,
-        cx: &mut PassCx<'_>,
-    ) -> (Units<'g>, Vec<Option<usize>>) {
+    fn regions<'g>(&self, g: &'g Graph, cx: &mut PassCx<'_>) -> (Units<'g>, Vec<Option<usize>>) {
         let units = Units::grow(g, *self, cx);
         // What is not worth a loop of its own, or beyond the number of rewrites asked for.
         let mut left = cx.max_rewrites.unwrap_or(g.len());
