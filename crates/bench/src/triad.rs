@@ -23,7 +23,7 @@ pub(crate) fn measure(threads: usize) -> f64 {
             let mut parts = parts.map(|((a, b), c)| move || triad(a, b, c, 3.0));
             let first = parts.next();
             parts.for_each(|part| drop(scope.spawn(part)));
-            first.into_iter().for_each(|part| part());
+            first.into_iter().for_each(|mut part| part());
         });
         std::hint::black_box(&mut a);
         Ok::<(), std::convert::Infallible>(())
