@@ -83,7 +83,8 @@ fn measure(rule: Rule, options: &Options, triad_gb_s: f64) -> Result<Record, Box
         .map(|(i, shape)| Ok(Tensor::normal(&Type::new(F32, shape.clone())?, Key(i), 0.0, 0.1)))
         .collect::<Result<_, Box<dyn Error>>>()?;
     let span = Duration::from_secs_f64(options.seconds);
-    let times = Times::of(span, || step.run(&mut state, &grads).map(drop))?;
+    let run = || -> Result<(), Box<dyn Error>> { Ok(step.run(&mut state, &grads).map(drop)?) };
+    let times = Times::of(span, run)?;
     let [min_us, median_us, max_us] = times.spread();
     let bytes = (3 + 2 * rule.slots()) * 4 * options.params as u64;
     let moved = step.report().plan.as_ref().map_or(0, |plan| plan.bytes_moved());
