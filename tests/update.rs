@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use pleach::exec::PlanReport;
+use pleach::optim::{Adadelta, Adagrad, Adamax, Asgd, Lion, NAdam, Penalty, RAdam, RmsProp, Rprop};
 use pleach::prelude::*;
 
 /// Matrices and a vector; the first is large enough to be cut into tasks.
@@ -18,6 +19,21 @@ fn optimizers() -> Vec<(&'static str, usize, Box<dyn Optimizer>)> {
         ("adam", 2, Box::new(Adam::new(1e-3))),
         ("amsgrad", 3, Box::new(Adam::new(1e-3).amsgrad().weight_decay(1e-2))),
         ("adamw", 2, Box::new(AdamW::new(Rate::new(1e-2, Cosine { steps: 10, min: 0.1 })))),
+        ("adagrad", 1, Box::new(Adagrad::new(1e-2))),
+        ("adadelta", 2, Box::new(Adadelta::new(1.0))),
+        ("rmsprop", 1, Box::new(RmsProp::new(1e-3))),
+        ("rmsprop, all", 3, Box::new(RmsProp::new(1e-3).centered().momentum(0.9))),
+        ("nadam", 2, Box::new(NAdam::new(1e-3))),
+        ("radam", 2, Box::new(RAdam::new(1e-3))),
+        ("adamax", 2, Box::new(Adamax::new(1e-3))),
+        ("asgd", 1, Box::new(Asgd::new(1e-2))),
+        ("rprop", 2, Box::new(Rprop::new(1e-2))),
+        ("lion", 1, Box::new(Lion::new(1e-4))),
+        (
+            "l1, clipped by value",
+            2,
+            Box::new(Adam::new(1e-3).penalty(Penalty::L1(1e-4)).clip_value(1.0)),
+        ),
     ]
 }
 

@@ -9,27 +9,24 @@ use pleach_ops::{Fused, Op};
 use crate::lower::Lowered;
 use crate::scalar::region;
 
-/// The live results of regions with several, by the operands of the region.
+/// The live results of regions, by the operands of the region.
 pub(crate) struct Siblings<'a>(HashMap<&'a [NodeId], Vec<(NodeId, &'a Fused)>>);
 
 impl<'a> Siblings<'a> {
     pub(crate) fn new(nodes: &[&'a Node<Op>], live: &[bool]) -> Siblings<'a> {
         let mut siblings: HashMap<&[NodeId], Vec<(NodeId, &Fused)>> = HashMap::new();
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-            match &node.op {
-                Op::Fused(fused) if fused.body().results().len() > 1 => {
-                    siblings.entry(&node.inputs).or_default().push((NodeId::new(i), fused));
-                }
-                _ => {}
+            if let Op::Fused(fused) = &node.op {
+                siblings.entry(&node.inputs).or_default().push((NodeId::new(i), fused));
             }
         }
         Siblings(siblings)
     }
 
-    /// The nodes that are results of the region of `fused`, itself at node `id` among them.
-    fn of(&self, fused: &'a Fused, id: NodeId, inputs: &[NodeId]) -> Vec<(NodeId, &'a Fused)> {
-        let Some(found) = self.0.get(inputs) else { return vec![(id, fused)] };
-        found.iter().copied().filter(|(_, other)| other.body() == fused.body()).collect()
+    /// The live nodes that are results of the region of `fused`, itself among them.
+    fn of(&self, fused: &Fused, inputs: &[NodeId]) -> Vec<(NodeId, &'a Fused)> {
+        let found = self.0.get(inputs).into_iter().flatten().copied();
+        found.filter(|(_, other)| other.body() == fused.body()).collect()
     }
 }
 
@@ -43,7 +40,7 @@ impl Lowered {
         node: &Node<Op>,
         siblings: &Siblings<'_>,
     ) -> bool {
-        let found = siblings.of(fused, id, &node.inputs);
+        let found = siblings.of(fused, &node.inputs);
         let results: Vec<usize> = found.iter().map(|(_, fused)| fused.result()).collect();
         let Some(program) = region(fused.body(), &results) else { return false };
         let inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();

@@ -132,10 +132,14 @@ impl<'g> Units<'g> {
         (self.units[unit].size, self.units[unit].operands.len())
     }
 
-    /// All nodes, unit by unit, each unit in index order, and units after what they use. What is
-    /// dead comes last.
+    /// All nodes: first those that need nothing, as they were, then the others unit by unit, each
+    /// unit in index order, and units after what they use. What is dead comes last.
     pub(super) fn order(&self) -> Vec<NodeId> {
-        let place = |id: &NodeId| self.unit(*id).map_or(i64::MAX, |u| self.units[u].place);
+        let place = |id: &NodeId| match self.unit(*id) {
+            _ if self.g.node(*id).inputs.is_empty() => i64::MIN,
+            Some(unit) => self.units[unit].place,
+            None => i64::MAX,
+        };
         let mut order: Vec<NodeId> = self.g.ids().collect();
         order.sort_by_cached_key(|id| (place(id), id.index()));
         order
