@@ -14,9 +14,10 @@
 use pleach_tensor::DType;
 use smallvec::SmallVec;
 
+use crate::loop_layout::Layout;
 use crate::space::{Space, by_stride};
-use crate::tile_fn::{TileFn, tile_fn};
-use crate::{Axes, Fault, ScalarInstr, ScalarOp, ScalarProgram, Slice, Strides, check};
+use crate::tile_fn::TileFn;
+use crate::{Axes, Fault, Scalar, ScalarProgram, Slice, Strides, check};
 
 /// Most inputs and outputs of a loop.
 pub(crate) const MAX_STREAMS: usize = 128;
@@ -34,6 +35,8 @@ pub(crate) enum Loc {
     Slot(u32),
     /// In the memory of this input, or (counted on) output.
     Stream(u16),
+    /// This constant.
+    Constant(u16),
 }
 
 /// How an input gets into its register.
@@ -64,15 +67,35 @@ pub(crate) struct Stream {
 pub(crate) struct TileOp {
     pub(crate) f: TileFn,
     pub(crate) dst: Loc,
-    pub(crate) args: [Loc; 3],
+    pub(crate) args: SmallVec<[Loc; 4]>,
 }
 
-/// A constant: bits and size of the element, place in the tile buffer.
+/// A constant that fills a slot of the tile buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Constant {
-    pub(crate) bits: u64,
-    pub(crate) size: usize,
+    pub(crate) value: Bits,
     pub(crate) at: Loc,
+}
+
+/// One element in memory, at the beginning of as much space as the largest takes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(crate) struct Bits {
+    pub(crate) bytes: [u8; 8],
+    pub(crate) size: usize,
+}
+
+impl Bits {
+    pub(crate) fn new(value: Scalar) -> Bits {
+        let (size, bits) = (value.dtype().size(), value.bits());
+        let mut bytes = [0; 8];
+        match size {
+            1 => bytes[..1].copy_from_slice(&(bits as u8).to_ne_bytes()),
+            4 => bytes[..4].copy_from_slice(&(bits as u32).to_ne_bytes()),
+            _ => bytes.copy_from_slice(&bits.to_ne_bytes()),
+        }
+        Bits { bytes, size }
+    }
 }
 
 /// How the index space is cut.
@@ -96,6 +119,9 @@ pub(crate) struct LoopPlan {
     pub(crate) streams: Vec<Stream>,
     /// The inputs that are not read where they are: (input, how).
     pub(crate) loads: Vec<(usize, Mode)>,
+    /// Constants that are read as they are.
+    pub(crate) numbers: Vec<Bits>,
+    /// Constants that fill slots.
     pub(crate) constants: Vec<Constant>,
     pub(crate) ops: Vec<TileOp>,
     /// Outputs written at the end of a tile: (from, stream).
@@ -150,6 +176,7 @@ impl LoopPlan {
             grain,
             streams: all.iter().zip(space.strides).map(stream).collect(),
             loads: loads.filter(|(_, mode)| *mode != Mode::Direct).collect(),
+            numbers: layout.numbers,
             constants: layout.constants,
             ops: layout.ops,
             stores: layout.stores,
@@ -224,7 +251,7 @@ impl Tiles {
     }
 
     /// Are the elements of every tile packed, under these strides?
-    fn packed(&self, strides: &[isize]) -> bool {
+    pub(crate) fn packed(&self, strides: &[isize]) -> bool {
         if self.per_row > 0 {
             return strides.last() == Some(&1) || self.dims.last() == Some(&1);
         }
@@ -236,170 +263,14 @@ impl Tiles {
         })
     }
 
+    /// Is there one number for all elements of a tile, under these strides?
+    pub(crate) fn one(&self, strides: &[isize]) -> bool {
+        strides.iter().all(|&s| s == 0) || self.per_row > 0 && strides.last() == Some(&0)
+    }
+
     /// Are all tiles equal, under these strides?
-    fn constant(&self, strides: &[isize]) -> bool {
+    pub(crate) fn constant(&self, strides: &[isize]) -> bool {
         let (inner, outer) = strides.split_last().unwrap_or((&0, &[]));
         outer.iter().all(|&s| s == 0) && (self.per_row == 0 || *inner == 0)
     }
-}
-
-/// Places of registers. Slots are numbers until [`Layout::scale`] makes them bytes.
-#[derive(Debug, Default)]
-struct Layout {
-    slots: usize,
-    free: Vec<u32>,
-    modes: Vec<Mode>,
-    constants: Vec<Constant>,
-    ops: Vec<TileOp>,
-    stores: Vec<(Loc, usize)>,
-}
-
-impl Layout {
-    fn new(
-        program: &ScalarProgram,
-        types: &[DType],
-        inputs: &[Slice],
-        outputs: &[Slice],
-        space: &Space,
-        tiles: &Tiles,
-    ) -> Layout {
-        let n = inputs.len();
-        // A copy is the register that it copies.
-        let mut root: Vec<usize> = (0..types.len()).collect();
-        for (i, instr) in program.instrs.iter().enumerate() {
-            if instr.op == ScalarOp::Copy {
-                root[n + i] = root[instr.args[0].at()];
-            }
-        }
-        // The last instruction that reads a register; the end for outputs.
-        let mut last: Vec<Option<usize>> = vec![None; types.len()];
-        for (i, instr) in program.instrs.iter().enumerate() {
-            for arg in operands(instr) {
-                last[root[arg]] = Some(i);
-            }
-        }
-        // The output in whose memory a register may live: packed, and overlapping no input.
-        let mut home: Vec<Option<u16>> = vec![None; types.len()];
-        for (o, reg) in program.outputs.iter().enumerate() {
-            let r = root[reg.at()];
-            last[r] = Some(usize::MAX);
-            let constant = r >= n && matches!(program.instrs[r - n].op, ScalarOp::Const(_));
-            let apart = inputs.iter().all(|x| outputs[o].is_apart(x));
-            if home[r].is_none() && !constant && apart && tiles.packed(&space.strides[n + o]) {
-                home[r] = Some((n + o) as u16);
-            }
-        }
-
-        let mut out = Layout::default();
-        let mut locs = vec![Loc::Slot(0); types.len()];
-        for i in 0..n {
-            let strides = &space.strides[i];
-            // An input that is overwritten in place, and is itself an output, must be saved.
-            let saved =
-                last[i] == Some(usize::MAX) && outputs.iter().any(|y| !y.is_apart(&inputs[i]));
-            let mode = if last[i].is_none() || tiles.packed(strides) && !saved && home[i].is_none()
-            {
-                Mode::Direct
-            } else if tiles.constant(strides) && home[i].is_none() {
-                Mode::Once(out.fixed())
-            } else {
-                Mode::Load(home[i].map_or_else(|| out.take(), Loc::Stream))
-            };
-            locs[i] = match mode {
-                Mode::Direct => Loc::Stream(i as u16),
-                Mode::Once(at) | Mode::Load(at) => at,
-            };
-            out.modes.push(mode);
-        }
-        for (i, instr) in program.instrs.iter().enumerate().filter(|(_, x)| is_const(x)) {
-            if let (ScalarOp::Const(value), Some(_)) = (instr.op, last[n + i]) {
-                let at = out.fixed();
-                out.constants.push(Constant { bits: value.bits(), size: value.dtype().size(), at });
-                locs[n + i] = at;
-            }
-        }
-        let fixed = out.fixed_slots();
-        for (i, instr) in program.instrs.iter().enumerate() {
-            let Some(f) = tile_fn(instr.op, instr.dtype) else { continue };
-            if instr.op == ScalarOp::Copy || last[n + i].is_none() {
-                continue;
-            }
-            let dst = home[n + i].map_or_else(|| out.take(), Loc::Stream);
-            locs[n + i] = dst;
-            let mut args = [dst; 3];
-            for (k, r) in operands(instr).enumerate() {
-                args[k] = locs[root[r]];
-            }
-            out.ops.push(TileOp { f, dst, args });
-            let mut dead: SmallVec<[Loc; 3]> = SmallVec::new();
-            for r in operands(instr).map(|r| root[r]).filter(|&r| last[r] == Some(i)) {
-                if !dead.contains(&locs[r]) && !fixed.contains(&locs[r]) {
-                    dead.push(locs[r]);
-                }
-            }
-            out.free.extend(dead.iter().filter_map(|loc| match loc {
-                Loc::Slot(s) => Some(*s),
-                Loc::Stream(_) => None,
-            }));
-        }
-        for (o, reg) in program.outputs.iter().enumerate() {
-            let r = root[reg.at()];
-            if home[r] != Some((n + o) as u16) {
-                out.stores.push((locs[r], n + o));
-            }
-        }
-        out
-    }
-
-    /// A slot that keeps its contents for the whole task: never one that was free before.
-    fn fixed(&mut self) -> Loc {
-        self.slots += 1;
-        Loc::Slot(self.slots as u32 - 1)
-    }
-
-    /// A slot.
-    fn take(&mut self) -> Loc {
-        match self.free.pop() {
-            Some(slot) => Loc::Slot(slot),
-            None => self.fixed(),
-        }
-    }
-
-    /// The slots that must not be freed: constants and inputs loaded once.
-    fn fixed_slots(&self) -> Vec<Loc> {
-        let once = self.modes.iter().filter_map(|m| match m {
-            Mode::Once(at) => Some(*at),
-            _ => None,
-        });
-        once.chain(self.constants.iter().map(|c| c.at)).collect()
-    }
-
-    /// Turns slot numbers into bytes.
-    fn scale(&mut self, bytes: usize) {
-        let scale = |loc: &mut Loc| {
-            if let Loc::Slot(slot) = loc {
-                *slot *= bytes as u32;
-            }
-        };
-        for mode in &mut self.modes {
-            if let Mode::Once(at) | Mode::Load(at) = mode {
-                scale(at);
-            }
-        }
-        self.constants.iter_mut().for_each(|c| scale(&mut c.at));
-        self.stores.iter_mut().for_each(|(at, _)| scale(at));
-        for op in &mut self.ops {
-            scale(&mut op.dst);
-            op.args.iter_mut().for_each(scale);
-        }
-    }
-}
-
-fn is_const(instr: &ScalarInstr) -> bool {
-    matches!(instr.op, ScalarOp::Const(_))
-}
-
-/// The registers that an instruction reads.
-fn operands(instr: &ScalarInstr) -> impl Iterator<Item = usize> + '_ {
-    instr.args.iter().take(instr.op.arity()).map(|r| r.at())
 }

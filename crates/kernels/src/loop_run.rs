@@ -6,10 +6,10 @@ use std::ops::Range;
 use crate::Pool;
 use crate::bind::Mem;
 use crate::copy::{for_size, load, store};
-use crate::loop_plan::{Constant, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
+use crate::loop_plan::{Bits, Constant, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
 use crate::program::{Failure, Step};
 use crate::space::offset_of;
-use crate::tile_fn::TileArgs;
+use crate::tile_fn::{MAX_ARGS, TileArgs};
 
 /// The tile buffer, on the stack of the thread that runs a task.
 #[repr(align(64))]
@@ -19,6 +19,7 @@ struct Scratch<const N: usize>([MaybeUninit<u8>; N]);
 struct Tile {
     scratch: *mut u8,
     streams: [MaybeUninit<*mut u8>; MAX_STREAMS],
+    numbers: *const Bits,
 }
 
 impl Tile {
@@ -31,6 +32,8 @@ impl Tile {
             Loc::Slot(byte) => unsafe { self.scratch.add(byte as usize) },
             // SAFETY: `locate` has written those that the plan has.
             Loc::Stream(i) => unsafe { self.streams[usize::from(i)].assume_init() },
+            // SAFETY: the plan has as many numbers. Nothing writes there.
+            Loc::Constant(i) => unsafe { self.numbers.add(usize::from(i)).cast_mut().cast() },
         }
     }
 }
@@ -63,7 +66,8 @@ impl LoopPlan {
         debug_assert!(N >= self.scratch);
         let mut scratch = Scratch([MaybeUninit::<u8>::uninit(); N]);
         let scratch = scratch.0.as_mut_ptr().cast();
-        let mut tile = Tile { scratch, streams: [MaybeUninit::uninit(); MAX_STREAMS] };
+        let streams = [MaybeUninit::uninit(); MAX_STREAMS];
+        let mut tile = Tile { scratch, streams, numbers: self.numbers.as_ptr() };
         let first = tiles.start;
         for constant in &self.constants {
             // SAFETY: the slot holds `len` elements.
@@ -81,7 +85,10 @@ impl LoopPlan {
                     self.load(mem, start, n, t == first, &tile);
                 }
                 for op in &self.ops {
-                    let args = op.args.map(|a| tile.at(a).cast_const());
+                    let mut args = [std::ptr::null(); MAX_ARGS];
+                    for (arg, &loc) in args.iter_mut().zip(&op.args) {
+                        *arg = tile.at(loc).cast_const();
+                    }
                     (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
                 }
                 for &(from, o) in &self.stores {
@@ -145,9 +152,12 @@ impl LoopPlan {
 /// # Safety
 /// `dst` is valid for writes of `n` elements, aligned.
 unsafe fn fill(dst: *mut u8, constant: &Constant, n: usize) {
-    for_size!(constant.size, T => {
-        let value = constant.bits as T;
-        // SAFETY: the caller's promise.
-        (0..n).for_each(|i| unsafe { dst.cast::<T>().add(i).write(value) });
+    let value = &constant.value;
+    for_size!(value.size, T => {
+        // SAFETY: the caller's promise; the element is at the beginning of its space.
+        unsafe {
+            let x = value.bytes.as_ptr().cast::<T>().read();
+            (0..n).for_each(|i| dst.cast::<T>().add(i).write(x));
+        }
     });
 }

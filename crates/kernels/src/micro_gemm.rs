@@ -257,7 +257,7 @@ unsafe fn block<T: Num, V: Vector<T>, const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vector::portable;
+    use crate::vector::{Isa, compiled};
 
     /// Small integers, so that every order and rounding gives the same sums.
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             };
             let own = entry(DType::F32).expect("a product of floats");
             let want = product(own);
-            assert_eq!(want, product(portable::<Small<f32, [f32; 8]>>));
+            assert_eq!(want, product(compiled::<Small<f32, [f32; 8]>>(Isa::Portable)));
             let sum = |i, j| (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum::<f32>();
             assert!((0..m * n).all(|i| want[i] == sum(i / n, i % n)));
         }

@@ -1,100 +1,72 @@
 //! The loops of scalar instructions: one function for each operation and element type.
 
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 use pleach_tensor::DType;
 
 use crate::ScalarOp;
 use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
 use crate::special;
-use crate::vector::{Body, Entry, pick};
+use crate::vector::{Body, Entry, Isa, compiled};
 
-/// A piece of work of a tile function: `n` packed elements of each operand that the operation has.
+/// Most operands of a tile function.
+pub(crate) const MAX_ARGS: usize = 7;
+
+/// A piece of work of a tile function: `n` packed elements of the result and of each operand, or one
+/// element of an operand that stands for all.
 ///
 /// The contract of every tile function: `dst` is valid for writes of `n` elements of the result's
-/// type, `args` for reads of `n` elements of the operands' types, all aligned; `dst` overlaps no
-/// operand.
+/// type, `args` for reads of as many elements of the operands' types, all aligned; `dst` overlaps no
+/// operand but the one that the function updates in place, which is where `dst` is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TileArgs {
     pub(crate) n: usize,
     pub(crate) dst: *mut u8,
-    pub(crate) args: [*const u8; 3],
+    pub(crate) args: [*const u8; MAX_ARGS],
 }
 
 pub(crate) type TileFn = Entry<TileArgs>;
 
-trait Op1<A> {
-    type R;
-    fn f(a: A) -> Self::R;
+/// The functions of an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TileFns {
+    /// The result is apart from all operands.
+    pub(crate) apart: TileFn,
+    /// The result takes the place of this operand.
+    pub(crate) in_place: [Option<TileFn>; MAX_ARGS],
 }
 
-trait Op2<A> {
-    type R;
-    fn f(a: A, b: A) -> Self::R;
+/// An operation on `K` elements of one type. Bit `i` of `SCALARS`: operand `i` is one element.
+pub(crate) trait Elementwise<A, const K: usize> {
+    type R: Copy;
+    const SCALARS: u32 = 0;
+    fn f(x: [A; K]) -> Self::R;
 }
 
-/// Packed elements.
-///
-/// # Safety
-/// The contract of [`TileArgs`].
-#[inline(always)]
-unsafe fn operand<'a, T>(args: &TileArgs, i: usize) -> &'a [T] {
-    // SAFETY: by contract valid and aligned; element types admit every bit pattern.
-    unsafe { from_raw_parts(args.args[i].cast(), args.n) }
-}
+/// No operand.
+pub(crate) const NONE: usize = usize::MAX;
 
-/// The destination, not initialized yet.
-///
-/// # Safety
-/// The contract of [`TileArgs`].
-#[inline(always)]
-unsafe fn result<'a, T>(args: &TileArgs) -> &'a mut [MaybeUninit<T>] {
-    // SAFETY: by contract valid, aligned and apart from all operands.
-    unsafe { from_raw_parts_mut(args.dst.cast(), args.n) }
-}
+/// The loop of an operation; the result is written over operand `IN`.
+pub(crate) struct Tile<A, F, const K: usize, const IN: usize>(PhantomData<(A, F)>);
 
-// The loops take references as arguments: that is how the compiler learns that nothing overlaps.
-
-#[inline(always)]
-fn map1<A: Copy, F: Op1<A>>(dst: &mut [MaybeUninit<F::R>], a: &[A]) {
-    for (dst, &a) in dst.iter_mut().zip(a) {
-        dst.write(F::f(a));
-    }
-}
-
-#[inline(always)]
-fn map2<A: Copy, F: Op2<A>>(dst: &mut [MaybeUninit<F::R>], a: &[A], b: &[A]) {
-    for ((dst, &a), &b) in dst.iter_mut().zip(a).zip(b) {
-        dst.write(F::f(a, b));
-    }
-}
-
-#[inline(always)]
-fn map_select<A: Copy>(dst: &mut [MaybeUninit<A>], c: &[Bool], a: &[A], b: &[A]) {
-    for (((dst, &c), &a), &b) in dst.iter_mut().zip(c).zip(a).zip(b) {
-        dst.write(if c.get() { a } else { b });
-    }
-}
-
-struct Tile1<A, F>(PhantomData<(A, F)>);
-impl<A: Copy, F: Op1<A>> Body for Tile1<A, F> {
+impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Tile<A, F, K, IN> {
     type Args = TileArgs;
     #[inline(always)]
     unsafe fn run(t: TileArgs) {
+        let dst = t.dst.cast::<F::R>();
+        // The compiler must see which operand is where the result is, to make vectors of the loop.
+        let place = |i: usize| if i == IN { t.dst.cast_const() } else { t.args[i] };
+        let args: [*const A; K] = std::array::from_fn(|i| place(i).cast());
         // SAFETY: the contract of `TileArgs`.
-        unsafe { map1::<A, F>(result(&t), operand(&t, 0)) }
-    }
-}
-
-struct Tile2<A, F>(PhantomData<(A, F)>);
-impl<A: Copy, F: Op2<A>> Body for Tile2<A, F> {
-    type Args = TileArgs;
-    #[inline(always)]
-    unsafe fn run(t: TileArgs) {
-        // SAFETY: the contract of `TileArgs`.
-        unsafe { map2::<A, F>(result(&t), operand(&t, 0), operand(&t, 1)) }
+        let first = |i: usize| (F::SCALARS >> i & 1 == 1).then(|| unsafe { *args[i] });
+        let first: [Option<A>; K] = std::array::from_fn(first);
+        for at in 0..t.n {
+            // SAFETY: the contract of `TileArgs`.
+            unsafe {
+                let x = std::array::from_fn(|i| first[i].unwrap_or_else(|| *args[i].add(at)));
+                dst.add(at).write(F::f(x));
+            }
+        }
     }
 }
 
@@ -103,19 +75,52 @@ impl<A: Copy> Body for TileSelect<A> {
     type Args = TileArgs;
     #[inline(always)]
     unsafe fn run(t: TileArgs) {
-        // SAFETY: the contract of `TileArgs`.
-        unsafe { map_select::<A>(result(&t), operand(&t, 0), operand(&t, 1), operand(&t, 2)) }
+        let [a, b] = [t.args[1], t.args[2]].map(|x| x.cast::<A>());
+        for at in 0..t.n {
+            // SAFETY: the contract of `TileArgs`.
+            unsafe {
+                let (a, b) = (*a.add(at), *b.add(at));
+                let y = if (*t.args[0].cast::<Bool>().add(at)).get() { a } else { b };
+                t.dst.cast::<A>().add(at).write(y);
+            }
+        }
     }
 }
+
+/// The functions of an operation that never takes the place of an operand.
+fn apart<A: Copy, F: Elementwise<A, K>, const K: usize>(isa: Isa) -> TileFns {
+    TileFns { apart: compiled::<Tile<A, F, K, NONE>>(isa), in_place: [None; MAX_ARGS] }
+}
+
+/// The functions of an operation on `$K` operands that may take the place of one that is no single
+/// element. There are as many of those, at the beginning, as there are words after the colon.
+macro_rules! everywhere {
+    ($isa:expr, $A:ty, $F:ty, $K:ident: $($v:ident)*) => {{
+        let mut in_place = [None; $crate::tile_fn::MAX_ARGS];
+        everywhere!(@ in_place $isa, $A, $F, $K: $($v)*; 0 1 2 3 4 5 6);
+        let apart = $crate::vector::compiled::<
+            $crate::tile_fn::Tile<$A, $F, $K, { $crate::tile_fn::NONE }>,
+        >($isa);
+        $crate::tile_fn::TileFns { apart, in_place }
+    }};
+    (@ $to:ident $isa:expr, $A:ty, $F:ty, $K:ident: ; $($i:literal)*) => {};
+    (@ $to:ident $isa:expr, $A:ty, $F:ty, $K:ident: $v:ident $($vs:ident)*; $i:literal $($is:literal)*) => {
+        if <$F as $crate::tile_fn::Elementwise<$A, $K>>::SCALARS >> $i & 1 == 0 {
+            $to[$i] = Some($crate::vector::compiled::<$crate::tile_fn::Tile<$A, $F, $K, $i>>($isa));
+        }
+        everywhere!(@ $to $isa, $A, $F, $K: $($vs)*; $($is)*);
+    };
+}
+pub(crate) use everywhere;
 
 /// `name: bound, result, closure`: a unit struct that stands for an operation.
 macro_rules! ops1 {
     ($($name:ident: $bound:path, |$a:ident| $body:expr;)*) => {$(
         struct $name;
-        impl<T: $bound> Op1<T> for $name {
+        impl<T: $bound> Elementwise<T, 1> for $name {
             type R = T;
             #[inline(always)]
-            fn f($a: T) -> T { $body }
+            fn f([$a]: [T; 1]) -> T { $body }
         }
     )*};
 }
@@ -123,16 +128,27 @@ macro_rules! ops1 {
 macro_rules! ops2 {
     ($($name:ident: $bound:path, $R:ty, |$a:ident, $b:ident| $body:expr;)*) => {$(
         struct $name;
-        impl<T: $bound> Op2<T> for $name {
+        impl<T: $bound> Elementwise<T, 2> for $name {
             type R = $R;
             #[inline(always)]
-            fn f($a: T, $b: T) -> $R { $body }
+            fn f([$a, $b]: [T; 2]) -> $R { $body }
         }
     )*};
 }
 
+/// An operation of two operands, one of which is one element.
+struct Scalar2<F, const SCALARS: u32>(PhantomData<F>);
+impl<A, F: Elementwise<A, 2>, const SCALARS: u32> Elementwise<A, 2> for Scalar2<F, SCALARS> {
+    type R = F::R;
+    const SCALARS: u32 = SCALARS;
+    #[inline(always)]
+    fn f(x: [A; 2]) -> F::R {
+        F::f(x)
+    }
+}
+
 ops1! {
-    Copy1: Copy, |a| a;
+    Copied: Copy, |a| a;
     Neg: Num, |a| a.neg();
     Abs: Num, |a| a.abs();
     Sign: Num, |a| a.sign();
@@ -187,58 +203,83 @@ ops2! {
 }
 
 struct Logic<const AND: bool>;
-impl<const AND: bool> Op2<Bool> for Logic<AND> {
+impl<const AND: bool> Elementwise<Bool, 2> for Logic<AND> {
     type R = Bool;
     #[inline(always)]
-    fn f(a: Bool, b: Bool) -> Bool {
+    fn f([a, b]: [Bool; 2]) -> Bool {
         if AND { (a.get() & b.get()).into() } else { (a.get() | b.get()).into() }
     }
 }
 
 struct Not;
-impl Op1<Bool> for Not {
+impl Elementwise<Bool, 1> for Not {
     type R = Bool;
     #[inline(always)]
-    fn f(a: Bool) -> Bool {
+    fn f([a]: [Bool; 1]) -> Bool {
         (!a.get()).into()
     }
 }
 
 struct Cast<R>(PhantomData<R>);
-impl<A: CastTo<R>, R> Op1<A> for Cast<R> {
+impl<A: CastTo<R>, R: Copy> Elementwise<A, 1> for Cast<R> {
     type R = R;
     #[inline(always)]
-    fn f(a: A) -> R {
+    fn f([a]: [A; 1]) -> R {
         a.cast()
     }
 }
 
-/// The loop of an operation on operands of type `dtype`. `None` for a constant, and for pairs that
-/// [`ScalarOp::accepts`] refuses.
-pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
-    macro_rules! num1 {
-        ($F:ident) => { for_num!(dtype, T => Some(pick::<Tile1<T, $F>>()), None) };
-    }
-    macro_rules! num2 {
-        ($F:ident) => { for_num!(dtype, T => Some(pick::<Tile2<T, $F>>()), None) };
-    }
-    macro_rules! float {
-        ($F:ident) => { float!(Tile1 $F) };
-        ($Tile:ident $F:ident) => {
-            match dtype {
-                DType::F32 => Some(pick::<$Tile<f32, $F>>()),
-                DType::F64 => Some(pick::<$Tile<f64, $F>>()),
+/// The loops of an operation on operands of type `dtype`, for an instruction set; bit `i` of
+/// `scalars`: operand `i` is one element. `None` for a constant, for pairs that
+/// [`ScalarOp::accepts`] refuses, and for single elements where there is no such loop.
+pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Option<TileFns> {
+    macro_rules! num {
+        ($F:ident $K:literal) => {
+            match scalars {
+                0 => for_num!(dtype, T => Some(apart::<T, $F, $K>(isa)), None),
                 _ => None,
             }
         };
     }
-    let bool_only = |f: TileFn| (dtype == DType::Bool).then_some(f);
+    const TWO: usize = 2;
+    macro_rules! arithmetic {
+        ($F:ident) => {
+            match dtype {
+                DType::F32 => arithmetic!($F f32),
+                DType::F64 => arithmetic!($F f64),
+                _ => num!($F 2),
+            }
+        };
+        ($F:ident $T:ty) => {
+            match scalars {
+                0 => Some(everywhere!(isa, $T, $F, TWO: a b)),
+                1 => Some(everywhere!(isa, $T, Scalar2<$F, 1>, TWO: a b)),
+                2 => Some(everywhere!(isa, $T, Scalar2<$F, 2>, TWO: a b)),
+                _ => None,
+            }
+        };
+    }
+    if !matches!(op, ScalarOp::Add | ScalarOp::Sub | ScalarOp::Mul | ScalarOp::Div) && scalars != 0
+    {
+        return None;
+    }
+    macro_rules! float {
+        ($F:ident) => { float!($F 1) };
+        ($F:ident $K:literal) => {
+            match dtype {
+                DType::F32 => Some(apart::<f32, $F, $K>(isa)),
+                DType::F64 => Some(apart::<f64, $F, $K>(isa)),
+                _ => None,
+            }
+        };
+    }
+    let bool_only = |f: TileFns| (dtype == DType::Bool).then_some(f);
     match op {
         ScalarOp::Const(_) => None,
-        ScalarOp::Copy => for_any!(dtype, T => Some(pick::<Tile1<T, Copy1>>())),
-        ScalarOp::Neg => num1!(Neg),
-        ScalarOp::Abs => num1!(Abs),
-        ScalarOp::Sign => num1!(Sign),
+        ScalarOp::Copy => for_any!(dtype, T => Some(apart::<T, Copied, 1>(isa))),
+        ScalarOp::Neg => num!(Neg 1),
+        ScalarOp::Abs => num!(Abs 1),
+        ScalarOp::Sign => num!(Sign 1),
         ScalarOp::Exp => float!(Exp),
         ScalarOp::Ln => float!(Ln),
         ScalarOp::Ln1p => float!(Ln1p),
@@ -269,40 +310,42 @@ pub(crate) fn tile_fn(op: ScalarOp, dtype: DType) -> Option<TileFn> {
         ScalarOp::Erfc => float!(Erfc),
         ScalarOp::Erfinv => float!(Erfinv),
         ScalarOp::Lgamma => float!(Lgamma),
-        ScalarOp::Not => bool_only(pick::<Tile1<Bool, Not>>()),
-        ScalarOp::And => bool_only(pick::<Tile2<Bool, Logic<true>>>()),
-        ScalarOp::Or => bool_only(pick::<Tile2<Bool, Logic<false>>>()),
+        ScalarOp::Not => bool_only(apart::<Bool, Not, 1>(isa)),
+        ScalarOp::And => bool_only(apart::<Bool, Logic<true>, 2>(isa)),
+        ScalarOp::Or => bool_only(apart::<Bool, Logic<false>, 2>(isa)),
         ScalarOp::Cast(to) => {
-            for_any!(dtype, S => for_any!(to, R => Some(pick::<Tile1<S, Cast<R>>>())))
+            for_any!(dtype, S => for_any!(to, R => Some(apart::<S, Cast<R>, 1>(isa))))
         }
-        ScalarOp::Add => num2!(Add),
-        ScalarOp::Sub => num2!(Sub),
-        ScalarOp::Mul => num2!(Mul),
-        ScalarOp::Div => num2!(Div),
-        ScalarOp::Max => num2!(Max),
-        ScalarOp::Min => num2!(Min),
-        ScalarOp::Fmod => num2!(Fmod),
-        ScalarOp::Pow => num2!(Pow),
-        ScalarOp::LogAddExp => float!(Tile2 LogAddExp),
-        ScalarOp::Atan2 => float!(Tile2 Atan2),
-        ScalarOp::Hypot => float!(Tile2 Hypot),
-        ScalarOp::Polygamma => float!(Tile2 Polygamma),
-        ScalarOp::Equal => for_any!(dtype, T => Some(pick::<Tile2<T, Equal>>())),
-        ScalarOp::Less => num2!(Less),
-        ScalarOp::LessEqual => num2!(LessEqual),
-        ScalarOp::Select => for_any!(dtype, T => Some(pick::<TileSelect<T>>())),
+        ScalarOp::Add => arithmetic!(Add),
+        ScalarOp::Sub => arithmetic!(Sub),
+        ScalarOp::Mul => arithmetic!(Mul),
+        ScalarOp::Div => arithmetic!(Div),
+        ScalarOp::Max => num!(Max 2),
+        ScalarOp::Min => num!(Min 2),
+        ScalarOp::Fmod => num!(Fmod 2),
+        ScalarOp::Pow => num!(Pow 2),
+        ScalarOp::LogAddExp => float!(LogAddExp 2),
+        ScalarOp::Atan2 => float!(Atan2 2),
+        ScalarOp::Hypot => float!(Hypot 2),
+        ScalarOp::Polygamma => float!(Polygamma 2),
+        ScalarOp::Equal => for_any!(dtype, T => Some(apart::<T, Equal, 2>(isa))),
+        ScalarOp::Less => num!(Less 2),
+        ScalarOp::LessEqual => num!(LessEqual 2),
+        ScalarOp::Select => {
+            let alone = |apart| TileFns { apart, in_place: [None; MAX_ARGS] };
+            for_any!(dtype, T => Some(alone(compiled::<TileSelect<T>>(isa))))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vector::portable;
 
     /// The bits of a loop of `f32`s.
     fn bits(f: TileFn, x: &[f32]) -> Vec<u32> {
         let mut y = vec![0f32; x.len()];
-        let args = [x.as_ptr().cast(), x.as_ptr().cast(), std::ptr::null()];
+        let args = [x.as_ptr().cast(); MAX_ARGS];
         // SAFETY: as many elements of the right type, apart from the result.
         unsafe { f(TileArgs { n: x.len(), dst: y.as_mut_ptr().cast(), args }) };
         y.iter().map(|y| if y.is_nan() { 0 } else { y.to_bits() }).collect()
@@ -310,16 +353,37 @@ mod tests {
 
     #[test]
     fn instruction_sets_and_vector_tails_agree() {
+        use ScalarOp::*;
         let x: Vec<f32> = (0..20_000u32).map(|i| f32::from_bits(i.wrapping_mul(214_013))).collect();
-        macro_rules! agree {
-            ($($Tile:ident $F:ident)*) => {$(
-                let whole = bits(pick::<$Tile<f32, $F>>(), &x);
-                assert_eq!(whole, bits(portable::<$Tile<f32, $F>>, &x));
+        for op in
+            [Exp, Expm1, Ln, Ln1p, Tanh, Erf, Sigmoid, Softplus, Floor, Round, Sign, Sqrt, Max, Div]
+        {
+            let f = |isa| tile_fns(op, DType::F32, 0, isa).unwrap().apart;
+            let whole = bits(f(Isa::Portable), &x);
+            for isa in Isa::available() {
+                assert_eq!(whole, bits(f(isa), &x), "{op:?} {isa:?}");
                 for (i, x) in x.chunks(7).enumerate() {
-                    assert_eq!(bits(pick::<$Tile<f32, $F>>(), x), whole[7 * i..][..x.len()]);
+                    assert_eq!(bits(f(isa), x), whole[7 * i..][..x.len()], "{op:?} {isa:?}");
                 }
-            )*};
+            }
         }
-        agree! { Tile1 Exp Tile1 Expm1 Tile1 Ln Tile1 Ln1p Tile1 Tanh Tile1 Erf Tile1 Sigmoid Tile1 Softplus Tile1 Floor Tile1 Round Tile2 Max Tile2 Div }
+    }
+
+    #[test]
+    fn an_operand_may_be_one_number_or_where_the_result_is() {
+        for isa in Isa::available() {
+            for scalar in [0, 1] {
+                let f = tile_fns(ScalarOp::Sub, DType::F32, 1 << scalar, isa).unwrap();
+                let mut x: Vec<f32> = (0..45).map(|i| i as f32).collect();
+                let dst = x.as_mut_ptr().cast::<u8>();
+                let mut args = [dst.cast_const(); MAX_ARGS];
+                args[scalar] = std::ptr::from_ref(&2f32).cast();
+                assert!(f.in_place[scalar].is_none());
+                // SAFETY: `n` elements, read and written in place, and one number.
+                unsafe { f.in_place[1 - scalar].unwrap()(TileArgs { n: x.len(), dst, args }) };
+                let sign = if scalar == 0 { -1.0 } else { 1.0 };
+                assert!((0..45).all(|i| x[i] == sign * (i as f32 - 2.0)), "{isa:?} {x:?}");
+            }
+        }
     }
 }
