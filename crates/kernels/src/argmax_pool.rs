@@ -11,6 +11,8 @@ use crate::{Axes, Fault, MAX_RANK, Pool, Slice, Window};
 
 /// Elements read by a task.
 const TASK: usize = 16_384;
+/// Most windows of a row that are compared at once: no element waits for the one before it.
+const BLOCK: usize = 32;
 
 /// A checked argmax over windows.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct ArgMaxPoolPlan {
     windows: Vec<Vec<Window>>,
     /// Elements of the largest window.
     most: usize,
+    /// How many windows of a row are compared at once: one, if they are of different lengths.
+    block: usize,
 }
 
 impl ArgMaxPoolPlan {
@@ -44,7 +48,10 @@ impl ArgMaxPoolPlan {
         }
         let largest = |w: &Vec<Window>| w.iter().map(|w| w.count).max().unwrap_or(0);
         let most = windows.iter().map(largest).fold(1usize, usize::saturating_mul);
-        Ok(ArgMaxPoolPlan { x: x.clone(), y: y.clone(), windows: windows.to_vec(), most })
+        let along = &windows[windows.len() - 1];
+        let alike = along.windows(2).all(|w| (w[0].count, w[0].step) == (w[1].count, w[1].step));
+        let block = if alike { BLOCK } else { 1 };
+        Ok(ArgMaxPoolPlan { x: x.clone(), y: y.clone(), windows: windows.to_vec(), most, block })
     }
 
     /// The axes of the result but the last: a row of the result is walked at once.
@@ -80,25 +87,39 @@ impl ArgMaxPoolPlan {
         let lines = counts.iter().product::<usize>();
         let (stride, last) = (strides[n], self.y.strides[rank - 1]);
         let y = self.y_row(y, place);
-        for (o, w) in along.iter().enumerate() {
-            let (from, first) = (from + w.start as isize * stride, first + w.start);
+        for (b, block) in along.chunks(self.block).enumerate() {
+            let Window { count, step, .. } = block[0];
             // SAFETY: the windows lie within the axes: the plan checked it.
-            let (mut best, mut value) = (first, unsafe { *x.offset(from) });
+            let value = |w: &Window| unsafe { *x.offset(from + w.start as isize * stride) };
+            let (mut starts, mut best) = ([0isize; BLOCK], [0usize; BLOCK]);
+            let mut values = [value(&block[0]); BLOCK];
+            for (k, w) in block.iter().enumerate() {
+                starts[k] = from + w.start as isize * stride;
+                (best[k], values[k]) = (first + w.start, value(w));
+            }
+            let begins = best;
             let mut inside = Place::new(counts, 0);
             for _ in 0..lines {
-                let at = from + inside.offset(&steps[..n]);
-                let index = first + (0..n).map(|i| inside.index(i) * jumps[i]).sum::<usize>();
-                for i in 0..w.count {
-                    // SAFETY: as above.
-                    let candidate = unsafe { *x.offset(at + (i * w.step) as isize * stride) };
-                    if candidate > value || candidate.partial_cmp(&candidate).is_none() {
-                        (best, value) = (index + i * w.step, candidate);
+                let line = inside.offset(&steps[..n]);
+                let jump = (0..n).map(|i| inside.index(i) * jumps[i]).sum::<usize>();
+                for i in 0..count {
+                    let (at, index) = (line + (i * step) as isize * stride, jump + i * step);
+                    for k in 0..block.len() {
+                        // SAFETY: as above.
+                        let candidate = unsafe { *x.offset(starts[k] + at) };
+                        let nan = candidate.partial_cmp(&candidate).is_none();
+                        let larger = (candidate > values[k]) | nan;
+                        values[k] = if larger { candidate } else { values[k] };
+                        best[k] = if larger { begins[k] + index } else { best[k] };
                     }
                 }
                 inside.advance(counts);
             }
-            // SAFETY: an element of the row.
-            unsafe { *y.offset(o as isize * last) = best as i64 };
+            for (k, &best) in best.iter().enumerate().take(block.len()) {
+                let o = (b * self.block + k) as isize;
+                // SAFETY: an element of the row.
+                unsafe { *y.offset(o * last) = best as i64 };
+            }
         }
     }
 
