@@ -56,6 +56,7 @@ mod micro_gemm;
 mod num;
 mod patterns;
 mod pool;
+mod pow;
 mod program;
 mod random;
 mod reduce;
@@ -71,6 +72,7 @@ mod space;
 pub mod special;
 mod take;
 mod tile_fn;
+mod trig;
 mod vector;
 mod windows_add;
 

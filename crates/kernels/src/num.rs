@@ -1,6 +1,6 @@
 //! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
 
-use crate::{math, special};
+use crate::{math, pow, special, trig};
 
 /// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
 /// must be 0 or 1.)
@@ -119,7 +119,7 @@ ints! {
 }
 
 macro_rules! floats {
-    ($($T:ident)*) => {$(
+    ($($T:ident: $pow:expr;)*) => {$(
         impl Num for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -153,12 +153,15 @@ macro_rules! floats {
                 if self.is_nan() | b.is_nan() { self + b } else { number }
             }
             fn fmod(self, b: Self) -> Self { self % b }
-            fn pow(self, b: Self) -> Self { libm::pow(self as f64, b as f64) as $T }
+            #[inline(always)] fn pow(self, b: Self) -> Self { $pow(self, b) }
             #[inline(always)] fn from_index(i: i64) -> Self { i as f64 as $T }
         }
     )*};
 }
-floats! { f32 f64 }
+floats! {
+    f32: pow::pow;
+    f64: libm::pow;
+}
 
 impl Float for f32 {
     #[inline(always)]
@@ -186,10 +189,10 @@ impl Float for f32 {
         math::erf(self)
     }
     fn sin(self) -> f32 {
-        f64::sin(f64::from(self)) as f32
+        trig::sin(self)
     }
     fn cos(self) -> f32 {
-        f64::cos(f64::from(self)) as f32
+        trig::cos(self)
     }
     #[inline(always)]
     fn sigmoid(self) -> f32 {

@@ -7,6 +7,7 @@ use pleach_tensor::DType;
 use crate::ScalarOp;
 use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
 use crate::special;
+use crate::trig::Turned;
 use crate::vector::{Body, Entry, Isa, compiled};
 
 /// Most operands of a tile function.
@@ -273,6 +274,7 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
             }
         };
     }
+    let alone = |apart| TileFns { apart, in_place: [None; MAX_ARGS] };
     let bool_only = |f: TileFns| (dtype == DType::Bool).then_some(f);
     match op {
         ScalarOp::Const(_) => None,
@@ -286,6 +288,8 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Tanh => float!(Tanh),
         ScalarOp::Sqrt => float!(Sqrt),
         ScalarOp::Erf => float!(Erf),
+        ScalarOp::Sin if dtype == DType::F32 => Some(alone(compiled::<Turned<0>>(isa))),
+        ScalarOp::Cos if dtype == DType::F32 => Some(alone(compiled::<Turned<1>>(isa))),
         ScalarOp::Sin => float!(Sin),
         ScalarOp::Cos => float!(Cos),
         ScalarOp::Sigmoid => float!(Sigmoid),
@@ -332,7 +336,6 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Less => num!(Less 2),
         ScalarOp::LessEqual => num!(LessEqual 2),
         ScalarOp::Select => {
-            let alone = |apart| TileFns { apart, in_place: [None; MAX_ARGS] };
             for_any!(dtype, T => Some(alone(compiled::<TileSelect<T>>(isa))))
         }
     }
