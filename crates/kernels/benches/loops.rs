@@ -27,12 +27,14 @@ impl Bench {
         let mut count = inputs;
         let slice = |b: usize, dtype| Slice::new(BufferId(b as u32), dtype, 0, &[n]);
         let sources = (0..inputs).map(|i| slice(i, program.inputs[i])).collect();
-        let outputs = program.outputs.iter().enumerate().map(|(o, _)| {
+        let outputs = program.outputs.iter().enumerate().map(|(o, reg)| {
             let at = place.get(o).copied().flatten().unwrap_or_else(|| {
                 count += 1;
                 count - 1
             });
-            slice(at, F32)
+            let of = reg.0 as usize;
+            let made = of.checked_sub(inputs).map(|i| program.instrs[i]);
+            slice(at, made.map_or(F32, |instr| instr.op.result(instr.dtype)))
         });
         let outputs = outputs.collect();
         let kernel = Kernel::Loop { program, inputs: sources, outputs };
@@ -59,7 +61,7 @@ fn single(c: &mut Criterion) {
     group.measurement_time(Duration::from_millis(500)).warm_up_time(Duration::from_millis(100));
     for op in [
         Neg, Abs, Sign, Add, Sub, Mul, Div, Max, Min, Sqrt, Exp, Expm1, Ln, Ln1p, Tanh, Sigmoid,
-        Erf, Softplus, Sin, Cos, Pow, Floor, Round,
+        Erf, Softplus, Sin, Cos, Pow, Less, Select, Floor, Round,
     ] {
         let program = ScalarProgram::single(op, F32);
         let streams = program.inputs.len() + 1;

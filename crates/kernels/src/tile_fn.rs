@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use pleach_tensor::DType;
 
 use crate::ScalarOp;
+use crate::copy::for_size;
 use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
 use crate::special;
 use crate::trig::Turned;
@@ -71,22 +72,30 @@ impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Ti
     }
 }
 
+/// Elements of one of two operands, by a third. `A` is any unsigned type of their size: whole masks
+/// are vector code where a choice is not.
 struct TileSelect<A>(PhantomData<A>);
-impl<A: Copy> Body for TileSelect<A> {
-    type Args = TileArgs;
-    #[inline(always)]
-    unsafe fn run(t: TileArgs) {
-        let [a, b] = [t.args[1], t.args[2]].map(|x| x.cast::<A>());
-        for at in 0..t.n {
-            // SAFETY: the contract of `TileArgs`.
-            unsafe {
-                let (a, b) = (*a.add(at), *b.add(at));
-                let y = if (*t.args[0].cast::<Bool>().add(at)).get() { a } else { b };
-                t.dst.cast::<A>().add(at).write(y);
+
+macro_rules! select {
+    ($($A:ident)*) => {$(
+        impl Body for TileSelect<$A> {
+            type Args = TileArgs;
+            #[inline(always)]
+            unsafe fn run(t: TileArgs) {
+                let (c, dst) = (t.args[0].cast::<Bool>(), t.dst.cast::<$A>());
+                let [a, b] = [t.args[1], t.args[2]].map(|x| x.cast::<$A>());
+                for at in 0..t.n {
+                    // SAFETY: the contract of `TileArgs`.
+                    unsafe {
+                        let mask = $A::from((*c.add(at)).get()).wrapping_neg();
+                        dst.add(at).write((*a.add(at) & mask) | (*b.add(at) & !mask));
+                    }
+                }
             }
         }
-    }
+    )*};
 }
+select! { u8 u32 u64 }
 
 /// The functions of an operation that never takes the place of an operand.
 fn apart<A: Copy, F: Elementwise<A, K>, const K: usize>(isa: Isa) -> TileFns {
@@ -336,7 +345,7 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Less => num!(Less 2),
         ScalarOp::LessEqual => num!(LessEqual 2),
         ScalarOp::Select => {
-            for_any!(dtype, T => Some(alone(compiled::<TileSelect<T>>(isa))))
+            for_size!(dtype.size(), T => Some(alone(compiled::<TileSelect<T>>(isa))))
         }
     }
 }
