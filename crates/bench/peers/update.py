@@ -40,12 +40,13 @@ def optimizer(name, tensors, **variant):
 
 def times(span, call):
     """Sorted times of single calls in µs, after some time to warm up."""
+    call()
     start, calls = time.perf_counter(), 0
-    while calls < 3 or time.perf_counter() - start <= span / 10:
+    while calls < 3 or time.perf_counter() - start < span / 5:
         call()
         calls += 1
     found, start = [], time.perf_counter()
-    while len(found) < 5 or time.perf_counter() - start < span:
+    while len(found) < 7 or time.perf_counter() - start < span:
         before = time.perf_counter()
         call()
         found.append((time.perf_counter() - before) * 1e6)
@@ -57,7 +58,7 @@ def triad():
     n = 32 << 20
     a, b, c = torch.zeros(n), torch.ones(n), torch.full((n,), 2.0)
     found = times(1.0, lambda: torch.add(b, c, alpha=3.0, out=a))
-    return 3 * 4 * n / found[(len(found) - 1) // 2] / 1e3
+    return 3 * 4 * n / found[len(found) // 2] / 1e3
 
 
 def main():
@@ -77,7 +78,7 @@ def main():
                 tensor.grad = torch.randn(tensor.shape) * 0.1
             rule = optimizer(name, tensors, **{variant: True})
             found = times(args.seconds, rule.step)
-            median = found[(len(found) - 1) // 2]
+            median = found[len(found) // 2]
             least = (3 + 2 * SLOTS[name]) * 4 * args.params
             record = {
                 "peer": f"torch {torch.__version__} {variant}",

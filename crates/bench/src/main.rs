@@ -1,6 +1,8 @@
 //! `pleach-bench`: timings beside what the machine can do.
 //!
 //! ```sh
+//! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --threads 2
+//! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --profile
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
 //! ```
@@ -8,14 +10,21 @@
 //! ratios of lines that were printed on one machine, one after the other, when it was idle.
 #![allow(clippy::print_stdout, reason = "this program prints its results")]
 
+mod compare;
+mod memory;
 mod model;
 mod record;
+mod step;
+mod tape;
+mod times;
 mod triad;
 mod update;
+mod workload;
 
 use std::error::Error;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 /// Times pleach beside the machine's limits.
 #[derive(Debug, Parser)]
@@ -31,21 +40,53 @@ struct Cli {
 /// What is timed.
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Whole training steps: forward, backward, update; the loss is read each step.
+    Step(step::Options),
+    /// Whole training steps beside those of the peers that are installed, into a folder.
+    Compare(compare::Options),
     /// An optimizer's update of all tensors of a model, by gradients that are there already.
     Update(update::Options),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let cli = Cli::parse();
-    let records = match &cli.what {
-        What::Update(options) => update::run(options)?,
-    };
-    if cli.table {
-        println!("{}", record::table(&records));
-    } else {
-        for record in &records {
-            println!("{}", serde_json::to_string(record)?);
+    match &cli.what {
+        What::Step(options) => steps(options, cli.table),
+        What::Compare(options) => {
+            println!("{}", compare::run(options)?.display());
+            Ok(())
+        }
+        What::Update(options) => {
+            let records = update::run(options)?;
+            if cli.table {
+                println!("{}", record::table(&records));
+            } else {
+                records.iter().try_for_each(line)?;
+            }
+            Ok(())
         }
     }
+}
+
+/// Prints each result when it is there; a table at the end.
+fn steps(options: &step::Options, table: bool) -> Result<(), Box<dyn Error>> {
+    let mut measured = Vec::new();
+    step::run(options, |done| {
+        match done {
+            step::Done::Profile(text) => println!("{text}"),
+            step::Done::Time(time) if table => measured.push(time),
+            step::Done::Time(time) => line(&time)?,
+        }
+        Ok(())
+    })?;
+    if table && !options.profile {
+        println!("{}", step::table(&measured));
+    }
+    Ok(())
+}
+
+/// A measurement as a line of JSON.
+fn line(record: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    println!("{}", serde_json::to_string(record)?);
     Ok(())
 }

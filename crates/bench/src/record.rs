@@ -1,7 +1,5 @@
 //! A measurement, as a line of JSON or a row of a table.
 
-use std::time::{Duration, Instant};
-
 use comfy_table::Table;
 use serde::Serialize;
 
@@ -27,46 +25,6 @@ pub(crate) struct Record {
     pub(crate) gb_s: f64,
     /// The machine's triad with as many threads, in the same run.
     pub(crate) triad_gb_s: f64,
-}
-
-/// Times of single calls.
-#[derive(Clone, Debug)]
-pub(crate) struct Times(Vec<f64>);
-
-impl Times {
-    /// Calls `f` for some time to warm up, then call by call for `span`, at least 5 times.
-    ///
-    /// # Errors
-    /// The first of `f`.
-    pub(crate) fn of<E>(span: Duration, mut f: impl FnMut() -> Result<(), E>) -> Result<Times, E> {
-        let start = Instant::now();
-        for i in 0.. {
-            f()?;
-            if i >= 2 && start.elapsed() > span / 10 {
-                break;
-            }
-        }
-        let mut times = Vec::new();
-        let start = Instant::now();
-        while times.len() < 5 || start.elapsed() < span {
-            let call = Instant::now();
-            f()?;
-            times.push(call.elapsed().as_secs_f64() * 1e6);
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(Times(times))
-    }
-
-    /// Number of calls.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Shortest, median and longest time, in µs.
-    pub(crate) fn spread(&self) -> [f64; 3] {
-        let last = self.0.len().saturating_sub(1);
-        [0, last / 2, last].map(|i| self.0.get(i).copied().unwrap_or_default())
-    }
 }
 
 /// Bytes in a time in µs, as GB/s.
@@ -112,14 +70,8 @@ pub(crate) fn table(records: &[Record]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn times_are_sorted_and_gigabytes_are_decimal() {
-        let times = Times::of(Duration::from_millis(2), || Ok::<(), ()>(())).expect("no error");
-        let [min, median, max] = times.spread();
-        assert!(times.count() >= 5 && min <= median && median <= max);
-        assert_eq!(gb_s(2_000_000_000, 1e6), 2.0);
-        assert_eq!(Times::of(Duration::ZERO, || Err(7)).unwrap_err(), 7);
+    fn gigabytes_are_decimal() {
+        assert_eq!(super::gb_s(2_000_000_000, 1e6), 2.0);
     }
 }

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use crate::record::{Times, gb_s};
+use crate::record::gb_s;
+use crate::times::Times;
 
 /// Elements of each of the three arrays: 128 MiB in f32.
 const LEN: usize = 32 << 20;

@@ -95,6 +95,9 @@ pub enum ExecError {
         /// What it said.
         message: String,
     },
+    /// The interpreter has no instructions to time.
+    #[error("expected a compiled step to profile, got one of the interpreter (`Compile::none`)")]
+    NoProfile,
     /// The interpreter failed.
     #[error(transparent)]
     Eval(#[from] EvalError),

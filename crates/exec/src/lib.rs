@@ -8,6 +8,7 @@
 //! | run it | [`Plan::run`], [`Outputs`] |
 //! | run the reference interpreter the same way | [`Interpreted`] |
 //! | know what was planned | [`PlanReport`] |
+//! | know how long each instruction takes | [`Plan::run_timed`], [`Profile`] |
 //!
 //! Lowering walks the graph in index order (`lower`): every node becomes a view of memory that is
 //! there already, or an instruction that writes new memory. Then the planner (`arena`) gives
@@ -22,15 +23,18 @@ mod lower_fused;
 mod lower_scan;
 mod outputs;
 mod plan;
+mod profile;
 mod report;
 mod restore;
 mod scalar;
 mod state;
+mod work;
 
 pub use error::ExecError;
 pub use interpreted::Interpreted;
 pub use outputs::Outputs;
 pub use plan::{Options, Plan};
+pub use profile::{Line, Profile, Timed};
 pub use report::{Moved, PlanReport};
 pub use restore::Misfit;
 pub use state::State;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pleach_graph::NodeId;
 use pleach_kernels::{
     Action, AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, RunError, Slice, run,
+    run_timed,
 };
 use pleach_ops::{EvalError, Graph, GraphExt, Input, Op, Params, Var, Variable};
 use pleach_tensor::{Tensor, Type, for_dtype};
@@ -119,7 +120,9 @@ impl Plan {
             *kernels.entry(kernel.name()).or_default() += 1;
         });
         let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
-        let moved = lowered.instrs.iter().map(|i| Moved::new(&i.kernel, name(i.node))).collect();
+        let site = |id: NodeId| g.origin(id).first().map_or(String::new(), ToString::to_string);
+        let moved = lowered.instrs.iter();
+        let moved = moved.map(|i| Moved::new(&i.kernel, name(i.node), site(i.node))).collect();
         let report = PlanReport {
             kernels,
             moved,
@@ -212,6 +215,30 @@ impl Plan {
         state: &mut State,
         feeds: impl IntoIterator<Item = &'f Tensor>,
     ) -> Result<Outputs<'_>, ExecError> {
+        self.run_with(state, feeds, None)
+    }
+
+    /// As [`Plan::run`], and adds the nanoseconds of every instruction to `clocks`, which is made as
+    /// long as [`PlanReport::moved`]: new clocks begin at 0.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn run_timed<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor>,
+        clocks: &mut Vec<u64>,
+    ) -> Result<Outputs<'_>, ExecError> {
+        clocks.resize(self.names.len(), 0);
+        self.run_with(state, feeds, Some(clocks))
+    }
+
+    fn run_with<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor>,
+        clocks: Option<&mut [u64]>,
+    ) -> Result<Outputs<'_>, ExecError> {
         // Entries of a state are only ever added, at its end: places stay true.
         if self.state != state.id {
             self.locate(state)?;
@@ -228,7 +255,11 @@ impl Plan {
                     bound[first_variable + place] = Bound::write(&mut entry.value);
                 }
             }
-            run(&self.program, &mut bound, &self.pool).map_err(|error| match error {
+            let ran = match clocks {
+                None => run(&self.program, &mut bound, &self.pool),
+                Some(clocks) => run_timed(&self.program, &mut bound, &self.pool, clocks),
+            };
+            ran.map_err(|error| match error {
                 RunError::Index { instr, index, len } => {
                     ExecError::Index { op: self.names[instr].clone(), index, len }
                 }

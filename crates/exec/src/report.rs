@@ -5,25 +5,33 @@ use std::fmt;
 
 use pleach_kernels::{Action, Kernel, Slice};
 
-/// An instruction and the memory that it moves.
+use crate::work::flops;
+
+/// An instruction, the memory that it moves and the arithmetic that it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Its kind, as in [`PlanReport::kernels`].
     pub kernel: &'static str,
     /// The node that it computes, with the user's line: `add : f32[3] (built at src/main.rs:3:9)`.
     pub node: String,
+    /// The layer and the user's line: `encoder.0 (src/main.rs:3:9)`; empty if it is not known.
+    pub site: String,
     /// Bytes read: every element of every operand once, however often it is looked at, so for an
     /// instruction that reads elements by index this is the most. Repeated elements of a broadcast
     /// are one. A loop moves what its instructions move, in all steps.
     pub read: u64,
     /// Bytes written, likewise.
     pub written: u64,
+    /// Arithmetic operations, counted as [`Cost`](pleach_ops::Cost) does: a multiply-add is 2, any
+    /// function 1, a copy none. A loop does what its instructions do, in all steps. 0 for what runs
+    /// in the interpreter.
+    pub flops: u64,
 }
 
 impl Moved {
-    pub(crate) fn new(kernel: &Kernel, node: String) -> Moved {
+    pub(crate) fn new(kernel: &Kernel, node: String, site: String) -> Moved {
         let (read, written) = moved(kernel);
-        Moved { kernel: kernel.name(), node, read, written }
+        Moved { kernel: kernel.name(), node, site, read, written, flops: flops(kernel) }
     }
 
     /// Bytes read and written.

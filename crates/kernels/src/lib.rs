@@ -12,6 +12,7 @@
 //! | describe an instruction | [`Kernel`] |
 //! | check a list of instructions | [`Program`] |
 //! | run it | [`run`] with [`Bound`] buffers and a [`Pool`] |
+//! | know how long each instruction takes | [`run_timed`] |
 //!
 //! ```
 //! use pleach_kernels::*;
@@ -88,7 +89,7 @@ pub use lowering::{
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use repeat::Action;
-pub use run::{RunError, run};
+pub use run::{RunError, run, run_timed};
 pub use scalar::{Scalar, ScalarOp};
 pub use scalar_program::{Reg, ScalarInstr, ScalarProgram};
 pub use slice::{BufferId, Slice, Strides};

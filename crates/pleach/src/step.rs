@@ -1,6 +1,8 @@
 //! `Step`: a compiled recording.
 
-use pleach_exec::{ExecError, Interpreted, Outputs, Plan, State};
+use std::time::Instant;
+
+use pleach_exec::{ExecError, Interpreted, Outputs, Plan, Profile, State};
 use pleach_ops::Input;
 use pleach_tensor::Tensor;
 
@@ -62,14 +64,76 @@ impl Step {
         state: &mut State,
         feeds: impl IntoIterator<Item = &'f Tensor>,
     ) -> Result<Outputs<'_>, ExecError> {
-        if let Some(gather) = &mut self.gather {
+        self.turn(state);
+        self.current().run(state, feeds)
+    }
+
+    /// Decides what the next run is: of a step that accumulates, one without an update, or with.
+    fn turn(&mut self, state: &State) {
+        if let Some(gather) = &self.gather {
             let before = state.integer(accumulate::RUNS).unwrap_or(0);
             self.gathered = before + 1 < gather.runs as i64;
-            if self.gathered {
-                return gather.engine.run(state, feeds);
+        }
+    }
+
+    /// What the current turn runs.
+    fn current(&mut self) -> &mut Engine {
+        match &mut self.gather {
+            Some(gather) if self.gathered => &mut gather.engine,
+            _ => &mut self.engine,
+        }
+    }
+
+    /// Runs the step `runs` times with a clock around every instruction: where the time goes, by
+    /// instruction and by line of the model. The runs are ordinary ones, with the bits of
+    /// [`Step::run`]: they train. Run the step a few times before, or what the first run prepares
+    /// is in the times.
+    ///
+    /// ```
+    /// use pleach::prelude::*;
+    /// let params = Params::seeded(0);
+    /// let layer = Linear::new(&params.scope("out"), 64, 10);
+    /// let g = Graph::train();
+    /// let (x, y) = (g.input("x", F32, [32, 64]), g.input("y", I64, [32]));
+    /// let loss = layer.call(x).cross_entropy(y);
+    /// let mut step = g.minimize(loss, Sgd::new(0.1)).compile(Compile::default())?;
+    /// let mut state = State::new(&params);
+    /// let x = Tensor::full(&Type::new(F32, [32, 64])?, 0.5);
+    /// let y = Tensor::full(&Type::new(I64, [32])?, 3.0);
+    /// let profile = step.profile(&mut state, [&x, &y], 10)?;
+    /// print!("{profile}");
+    /// assert!(profile.lines().iter().any(|line| line.site.starts_with("out (")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Step::run`], and [`ExecError::NoProfile`] for a step of the interpreter.
+    #[allow(clippy::result_large_err, reason = "a failed run is rare and looked at")]
+    pub fn profile<'f>(
+        &mut self,
+        state: &mut State,
+        feeds: impl IntoIterator<Item = &'f Tensor> + Clone,
+        runs: u64,
+    ) -> Result<Profile, ExecError> {
+        let mut profile = Profile { runs, ..Profile::default() };
+        let mut clocks = [(Vec::new(), 0), (Vec::new(), 0)];
+        for _ in 0..runs {
+            self.turn(state);
+            let (clocks, count) = &mut clocks[usize::from(self.gathered)];
+            let Engine::Plan(plan) = self.current() else { return Err(ExecError::NoProfile) };
+            let start = Instant::now();
+            plan.run_timed(state, feeds.clone(), clocks)?;
+            profile.ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            *count += 1;
+        }
+        let gather = self.gather.as_ref().map(|gather| &gather.engine);
+        let engines = [Some(&self.engine), gather];
+        for (engine, (clocks, count)) in engines.into_iter().zip(&clocks).rev() {
+            if let Some(Engine::Plan(plan)) = engine {
+                profile.add(plan.report(), clocks, *count);
             }
         }
-        self.engine.run(state, feeds)
+        Ok(profile)
     }
 
     /// The outputs of the last run.

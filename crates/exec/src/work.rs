@@ -1,0 +1,114 @@
+//! The arithmetic of an instruction.
+
+use pleach_kernels::{Action, Kernel, LinalgOp, RandomOp, ScalarOp, Slice};
+
+/// Operations of an instruction, counted as the operators' costs are: a multiply-add is 2, any
+/// function of one element 1, a copy or a constant none.
+pub(crate) fn flops(kernel: &Kernel) -> u64 {
+    match kernel {
+        Kernel::Loop { program, outputs, .. } => {
+            let counts = |op: ScalarOp| !matches!(op, ScalarOp::Copy | ScalarOp::Const(_));
+            let ops = program.instrs.iter().filter(|instr| counts(instr.op)).count();
+            times(outputs.first().map_or(0, numel), ops as u64)
+        }
+        Kernel::Gemm { a, c, .. } => times(numel(c), 2 * last(a)),
+        Kernel::Reduce { input, .. }
+        | Kernel::ArgMax { input, .. }
+        | Kernel::ArgMin { input, .. }
+        | Kernel::ArgMaxPool { input, .. } => numel(input),
+        Kernel::Cumulative { inputs, .. } => inputs.iter().map(numel).sum(),
+        Kernel::ArgSort { input, .. } => times(numel(input), u64::from(last(input).max(2).ilog2())),
+        Kernel::TakeAdd { dy, .. }
+        | Kernel::ScatterAdd { dy, .. }
+        | Kernel::WindowsAdd { dy, .. } => numel(dy),
+        Kernel::Random { op, output, .. } => match op {
+            RandomOp::Uniform => times(numel(output), 20),
+            RandomOp::Normal => times(numel(output), 40),
+        },
+        Kernel::Linalg { op, inputs, output, .. } => linalg(*op, inputs, output),
+        Kernel::Repeat { length, actions, .. } => {
+            let step = actions.iter().map(|action| match action {
+                Action::Run(kernel) => flops(kernel),
+                Action::Load { .. } | Action::Store { .. } => 0,
+            });
+            times(step.fold(0, u64::saturating_add), *length as u64)
+        }
+        Kernel::Take { .. }
+        | Kernel::Gather { .. }
+        | Kernel::Scatter { .. }
+        | Kernel::Iota { .. }
+        | Kernel::FoldIn { .. }
+        | Kernel::Call { .. } => 0,
+    }
+}
+
+/// Elimination is `2n³/3`, Cholesky's `n³/3`, a triangular system `n²` a column.
+fn linalg(op: LinalgOp, inputs: &[Slice], output: &Slice) -> u64 {
+    let Some(a) = inputs.first() else { return 0 };
+    let cube = times(numel(a), last(a));
+    match op {
+        LinalgOp::Cholesky => cube / 3,
+        LinalgOp::Solve => (cube / 3 * 2).saturating_add(times(numel(output), 2 * last(a))),
+        LinalgOp::SolveTriangular { .. } => times(numel(output), last(a)),
+        LinalgOp::Det | LinalgOp::LogAbsDet | LinalgOp::DetSign => cube / 3 * 2,
+    }
+}
+
+fn numel(slice: &Slice) -> u64 {
+    slice.dims.iter().map(|&n| n as u64).product()
+}
+
+/// Length of the last axis.
+fn last(slice: &Slice) -> u64 {
+    slice.dims.last().map_or(1, |&n| n as u64)
+}
+
+fn times(a: u64, b: u64) -> u64 {
+    a.saturating_mul(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pleach_kernels::{BufferId, ReduceOp, ScalarProgram};
+    use pleach_tensor::{F32, F64};
+
+    fn slice(dims: &[usize]) -> Slice {
+        Slice::new(BufferId(0), F32, 0, dims)
+    }
+
+    #[test]
+    fn a_product_is_two_operations_a_term() {
+        let (a, b, c) = (slice(&[5, 2, 3]), slice(&[5, 3, 4]), slice(&[5, 2, 4]));
+        assert_eq!(flops(&Kernel::Gemm { a, b, c }), 5 * 2 * 2 * 3 * 4);
+    }
+
+    #[test]
+    fn a_loop_counts_its_operations_and_no_copy() {
+        let mut program = ScalarProgram::single(ScalarOp::Mul, F32);
+        let y = program.push(ScalarOp::Exp, F32, &program.outputs.clone());
+        program.outputs = vec![program.push(ScalarOp::Copy, F32, &[y])];
+        let inputs = vec![slice(&[6]), slice(&[6])];
+        let body = Kernel::Loop { program, inputs, outputs: vec![slice(&[6])] };
+        assert_eq!(flops(&body), 12);
+        let reduce = Kernel::Reduce {
+            op: ReduceOp::Sum,
+            axes: [0].into_iter().collect(),
+            input: slice(&[6]),
+            output: slice(&[]),
+        };
+        assert_eq!(flops(&reduce), 6);
+        let load = Action::Load { stacked: slice(&[7, 6]), item: slice(&[6]) };
+        let actions = vec![load, Action::Run(body), Action::Run(reduce)];
+        assert_eq!(flops(&Kernel::Repeat { length: 7, reverse: false, actions }), 7 * 18);
+    }
+
+    #[test]
+    fn a_system_is_an_elimination_and_two_triangles() {
+        let [a, x] = [slice(&[3, 3]), slice(&[3, 2])];
+        let work = Slice::new(BufferId(1), F64, 0, &[1, 9]);
+        let inputs = vec![a, x.clone()];
+        let solve = Kernel::Linalg { op: LinalgOp::Solve, inputs, work, output: x };
+        assert_eq!(flops(&solve), 18 + 36);
+    }
+}
