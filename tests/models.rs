@@ -2,6 +2,7 @@
 //! bindings and frozen parameters do what they say.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+use pleach::Problem;
 use pleach::prelude::*;
 
 fn messages(error: &CompileError) -> Vec<String> {
@@ -79,6 +80,8 @@ fn options_losses_patterns_and_names_are_checked() {
     assert_eq!(vector, "the loss must be a single float, got f32[2]");
     let pattern = compile(&|g, w| g.minimize(w.sum_all(), Sgd::new(0.1)).only("v*"));
     assert!(pattern.starts_with("pattern \"v*\" names no parameter of this graph"), "{pattern}");
+    let tag = compile(&|g, w| g.minimize(w.sum_all(), Sgd::new(0.1)).only("#v"));
+    assert_eq!(tag, "no parameter of this graph has the tag \"v\"; tags are: none");
     let twice = compile(&|g, w| g.minimize(w.sum_all(), Sgd::new(0.1)).output("loss", w));
     assert_eq!(twice, "two outputs are named \"loss\"");
     let g = Graph::train();
@@ -105,6 +108,27 @@ fn wrong_feeds_are_errors_and_change_nothing() {
     step.run(&mut state, [&x]).unwrap();
     assert_eq!(state.get(&w).to_f64s(), [0.9f32 as f64, 0.8f32 as f64]);
     assert!(step.outputs().scalar("lss").unwrap_err().to_string().contains("there are loss"));
+}
+
+#[test]
+fn a_tag_chooses_what_trains_and_what_may_be_unreached() {
+    let params = Params::seeded(3);
+    let head = Linear::new(&params.scope("head").tag("head"), 2, 1);
+    let body = Linear::new(&params.scope("body"), 2, 2);
+    let lost = params.scope("lost").tag("spare").param("w", [1], Init::ones());
+    let compile = |only: &str, allowed: &str| {
+        let g = Graph::train();
+        let y = head.call(body.call(g.input("x", F32, [4, 2])).tanh());
+        let loss = (y * g.param(&lost).floor()).square().mean();
+        let recording = g.minimize(loss, Sgd::new(0.1)).only(only).allow_unreached(allowed);
+        recording.compile(Compile::default()).map(|step| step.report().trained.clone())
+    };
+    assert_eq!(compile("#head", "#spare").unwrap(), ["head.w", "head.b"]);
+    assert_eq!(compile("*", "#spare").unwrap(), ["body.w", "body.b", "head.w", "head.b"]);
+    let error = compile("#tail", "#spare").unwrap_err();
+    let [Problem::Tag { tag, known }] = &error.0[..] else { panic!("{error}") };
+    assert_eq!((tag.as_str(), known.as_str()), ("tail", "head, spare"));
+    assert!(matches!(compile("*", "#head").unwrap_err().0[..], [Problem::Unreached(_)]));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! A run that is killed at any moment and resumed has the bits of one that is not.
 //!
 //! This program starts itself again as the run, and ends it by `kill -9`: in its steps, in its
-//! saves, before and after. `cargo test --test resume` tries every optimizer and every schedule;
-//! `cargo test --release --test resume -- --kills 200 --saves 1000` all pairs of them, and as many
-//! kills.
+//! saves, before and after. `cargo test --test resume` tries every rule and every schedule;
+//! `cargo test --release --test resume -- --kills 200 --saves 1000` all pairs of them, with as many
+//! kills at least.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::print_stdout, reason = "the process that is killed talks by lines")]
 
@@ -22,9 +22,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["train", optimizer, schedule, path] => {
-            return train::report(optimizer, schedule, Path::new(path));
-        }
+        ["train", rule, schedule, path] => return train::report(rule, schedule, Path::new(path)),
         ["saves", path] => return disk::save_forever(Path::new(path)),
         ["save", path] => return disk::save_once(Path::new(path)),
         _ => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pleach::tensor::Key;
 
-use crate::rules::{OPTIMIZERS, SCHEDULES};
+use crate::rules::{RULES, SCHEDULES, each_once, pairs};
 use crate::train::{Said, train};
 
 /// This program again, in another part.
@@ -27,8 +27,8 @@ pub(crate) fn line(output: &mut BufReader<ChildStdout>) -> Option<String> {
 }
 
 /// One process of a run: it ends by itself, or is killed some time after it has resumed.
-fn live(optimizer: &str, schedule: &str, path: &Path, kill: Option<Duration>) -> (Said, Duration) {
-    let (mut child, mut output) = start(&["train", optimizer, schedule, path.to_str().unwrap()]);
+fn live(rule: &str, schedule: &str, path: &Path, kill: Option<Duration>) -> (Said, Duration) {
+    let (mut child, mut output) = start(&["train", rule, schedule, path.to_str().unwrap()]);
     let mut said = Said::default();
     said.hear(&line(&mut output).expect("the run begins"));
     let begin = Instant::now();
@@ -41,7 +41,7 @@ fn live(optimizer: &str, schedule: &str, path: &Path, kill: Option<Duration>) ->
     }
     let time = begin.elapsed();
     let status = child.wait().unwrap();
-    assert!(kill.is_some() || status.success(), "{optimizer}, {schedule}: {status}");
+    assert!(kill.is_some() || status.success(), "{rule}, {schedule}: {status}");
     (said, time)
 }
 
@@ -55,21 +55,21 @@ struct Kills {
 }
 
 /// A run that is killed `kills` times, unless it is at its end before.
-fn kill_and_resume(optimizer: &str, schedule: &str, kills: usize, key: Key, count: &mut Kills) {
+fn kill_and_resume(rule: &str, schedule: &str, kills: usize, key: Key, count: &mut Kills) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let (whole, time) = live(optimizer, schedule, &folder.path().join("whole"), None);
+    let (whole, time) = live(rule, schedule, &folder.path().join("whole"), None);
     let alone = RefCell::new(Said::default());
-    let hash = train(optimizer, schedule, None, &|line| alone.borrow_mut().hear(&line));
+    let hash = train(rule, schedule, None, &|line| alone.borrow_mut().hear(&line));
     let (end, alone) = (Some(format!("{hash:016x}")), alone.into_inner());
     assert_eq!((&whole.end, &whole.losses), (&end, &alone.losses), "a save changes the run");
 
     let (mut saving, mut saved) = (0, 0);
     for life in 0..=kills {
         let after = time.mul_f64(key.uniform_f64(life as u64));
-        let (said, _) = live(optimizer, schedule, &path, (life < kills).then_some(after));
+        let (said, _) = live(rule, schedule, &path, (life < kills).then_some(after));
         let (from, fell_back) = said.resumed.unwrap();
-        let about = format!("{optimizer}, {schedule}, life {life}");
+        let about = format!("{rule}, {schedule}, life {life}");
         assert!((saved..=saving).contains(&from), "{about}: {from} is not {saved}..={saving}");
         for (step, loss) in &said.losses {
             assert_eq!(Some(loss), alone.losses.get(step), "{about}: loss of step {step}");
@@ -92,18 +92,23 @@ fn kill_and_resume(optimizer: &str, schedule: &str, kills: usize, key: Key, coun
     assert!(temporary <= 1, "{temporary} temporary files");
 }
 
-/// Every optimizer and every schedule once, with a kill each; or `kills` over all pairs, several a
-/// run.
+/// Every rule and every schedule once, with a kill each; or all pairs, with `kills` of them at least,
+/// several a run.
 pub(crate) fn a_run_that_is_killed_and_resumed_has_the_same_bits(kills: Option<usize>) {
-    let (rules, schedules) = (OPTIMIZERS.len(), SCHEDULES.len());
-    let once = rules.max(schedules);
+    assert!(SCHEDULES.len() <= RULES.len(), "a schedule without a run");
+    let all: Vec<(&str, &str)> = match kills {
+        Some(_) => pairs().collect(),
+        None => each_once().collect(),
+    };
+    let a_run = kills.map_or(1, |kills| kills.div_ceil(all.len()).max(2));
     let (mut count, mut runs) = (Kills::default(), 0);
-    while kills.map_or(runs < once, |kills| count.all < kills || runs < rules * schedules) {
-        let at = if kills.is_some() { runs / schedules % rules } else { runs % rules };
-        let (optimizer, schedule) = (OPTIMIZERS[at].0, SCHEDULES[runs % schedules].0);
-        let a_run = if kills.is_some() { 6 } else { 1 };
-        kill_and_resume(optimizer, schedule, a_run, Key(17).fold(runs as u64), &mut count);
-        runs += 1;
+    while runs == 0 || count.all < kills.unwrap_or(1) {
+        for (rule, schedule) in &all {
+            kill_and_resume(rule, schedule, a_run, Key(17).fold(runs), &mut count);
+            runs += 1;
+        }
+        assert!(count.all > 0, "no run was alive when it was to be killed");
     }
-    println!("{runs} runs of {rules} optimizers and {schedules} schedules: {count:?}");
+    let (rules, schedules) = (RULES.len(), SCHEDULES.len());
+    println!("{runs} runs of {rules} rules and {schedules} schedules: {count:?}");
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use pleach::LbfgsStep;
 use pleach::nn::BatchNorm;
 use pleach::prelude::*;
 
-use crate::rules::{OPTIMIZERS, SCHEDULES, named};
+use crate::rules::{RULES, Rule, SCHEDULES, named};
 
 const ROWS: usize = 40;
 const BATCH: usize = 8;
@@ -20,12 +21,7 @@ type Place = (Order, usize);
 
 /// Trains to the end: from the checkpoint at `path`, if there is a path and a file, with a save
 /// every few steps. Tells `say` what it does. The result is a hash of everything.
-pub(crate) fn train(
-    optimizer: &str,
-    schedule: &str,
-    path: Option<&Path>,
-    say: &dyn Fn(String),
-) -> u64 {
+pub(crate) fn train(rule: &str, schedule: &str, path: Option<&Path>, say: &dyn Fn(String)) -> u64 {
     let key = Key(5);
     let ty = |dtype, shape: &[usize]| Type::new(dtype, shape).unwrap();
     let x = Tensor::uniform(&ty(F32, &[ROWS, 6]), key, -1.0, 1.0);
@@ -33,15 +29,20 @@ pub(crate) fn train(
     let data = Dataset::new([("x", x), ("y", y)]).unwrap();
 
     let params = Params::seeded(11);
-    let hidden = Linear::new(&params.scope("hidden"), 6, 16);
-    let norm = BatchNorm::new(&params.scope("norm"), 16);
-    let output = Linear::new(&params.scope("output"), 16, 3);
+    let linear = |name, inputs, outputs| {
+        let p = params.scope(name);
+        let layer = Linear::without_bias(&p, inputs, outputs);
+        Linear { b: Some(p.tag("vector").param("b", [outputs], Init::zeros())), ..layer }
+    };
+    let hidden = linear("hidden", 6, 16);
+    let norm = BatchNorm::new(&params.scope("norm").tag("vector"), 16);
+    let output = linear("output", 16, 3);
     let g = Graph::train();
     let (x, y) = (g.input("x", F32, [BATCH, 6]), g.input("y", I64, [BATCH]));
     let h = Dropout::new(0.3).call(norm.call(hidden.call(x)).relu());
-    let rule = named(OPTIMIZERS, optimizer)(named(SCHEDULES, schedule)());
     let loss = output.call(h).cross_entropy(y);
-    let mut step = g.minimize(loss, rule).compile(Compile::default()).unwrap();
+    let rate = Rate::new(0.02, named(SCHEDULES, schedule)());
+    let mut step = Learner::new(&g, loss, named(RULES, rule), rate);
 
     let mut state = State::new(&params);
     let mut place: Place = (Order::Shuffled { seed: 3, epoch: 0 }, 0);
@@ -60,8 +61,8 @@ pub(crate) fn train(
         let skip = if epoch == first { place.1 } else { 0 };
         let mut batches = data.batches(BATCH, order).unwrap().skip_batches(skip);
         while let Some(batch) = batches.next() {
-            let out = step.run(&mut state, &batch).unwrap();
-            let loss = out.scalar("loss").unwrap();
+            let loss = step.run(&mut state, &batch);
+            tell(&mut state, loss);
             let now = (order, batches.position());
             say(format!("step {} {:016x}", steps(now), loss.to_bits()));
             if let Some(path) = path.filter(|_| steps(now).is_multiple_of(EVERY)) {
@@ -76,6 +77,41 @@ pub(crate) fn train(
     hasher.finish()
 }
 
+/// A compiled step of any kind.
+enum Learner {
+    Step(Box<Step>),
+    Lbfgs(Box<LbfgsStep>),
+}
+
+impl Learner {
+    fn new<'g>(g: &'g Graph, loss: Var<'g>, rule: Rule, rate: Rate) -> Learner {
+        let recording = match rule {
+            Rule::Each(rule) => g.minimize(loss, rule(rate)),
+            Rule::Parts(k, rule) => g.minimize(loss, rule(rate)).accumulate(k),
+            Rule::Lbfgs(rule) => {
+                let step = g.minimize_lbfgs(loss, rule()).compile(Compile::default()).unwrap();
+                return Learner::Lbfgs(Box::new(step));
+            }
+        };
+        Learner::Step(Box::new(recording.compile(Compile::default()).unwrap()))
+    }
+
+    /// The loss of one batch.
+    fn run(&mut self, state: &mut State, batch: &[Tensor]) -> f64 {
+        match self {
+            Learner::Step(step) => step.run(state, batch).unwrap().scalar("loss").unwrap(),
+            Learner::Lbfgs(step) => step.run(state, batch).unwrap().loss,
+        }
+    }
+}
+
+/// Tells the loss to the schedules that ask for a metric.
+fn tell(state: &mut State, loss: f64) {
+    let asks = |v: &&Variable| v.name().ends_with(".metric");
+    let slots: Vec<String> = state.variables().filter(asks).map(|v| v.name().to_string()).collect();
+    slots.iter().for_each(|slot| state.set(slot, &Tensor::scalar(loss)).unwrap());
+}
+
 /// Steps made at a place.
 fn steps((order, batch): Place) -> u64 {
     let Order::Shuffled { epoch, .. } = order else { unreachable!() };
@@ -83,8 +119,8 @@ fn steps((order, batch): Place) -> u64 {
 }
 
 /// Trains in a process of its own, and says everything on standard output.
-pub(crate) fn report(optimizer: &str, schedule: &str, path: &Path) {
-    let hash = train(optimizer, schedule, Some(path), &|line| println!("{line}"));
+pub(crate) fn report(rule: &str, schedule: &str, path: &Path) {
+    let hash = train(rule, schedule, Some(path), &|line| println!("{line}"));
     println!("end {hash:016x}");
 }
 

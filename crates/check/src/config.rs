@@ -34,7 +34,8 @@ pub struct GradCheck {
     pub inputs: bool,
     /// For models: record in a graph for training, where dropout drops.
     pub train: bool,
-    /// For models: parameters whose name begins with one of these are held fixed.
+    /// For models: parameters that [match](pleach_ops::Param::matches) one of these, by name (`frozen.*`) or by
+    /// tag (`#frozen`), are held fixed.
     pub skip: Vec<String>,
 }
 

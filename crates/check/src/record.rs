@@ -100,7 +100,7 @@ impl GradCheck {
     /// A parameter to differentiate by, and its value.
     fn parameter(&self, id: NodeId, variable: &Variable) -> Option<(Source, Tensor)> {
         let (name, ty) = (variable.name(), variable.ty().clone());
-        let skipped = self.skip.iter().any(|prefix| name.starts_with(prefix.as_str()));
+        let skipped = self.skip.iter().any(|pattern| variable.matches(pattern));
         if variable.kind() != Kind::Param || !ty.dtype().is_float() || skipped {
             return None;
         }

@@ -41,6 +41,7 @@ pub struct Params {
     shared: Arc<Mutex<Shared>>,
     path: String,
     dtype: DType,
+    tags: Vec<String>,
 }
 
 struct Shared {
@@ -61,7 +62,8 @@ impl Params {
         let id = REGISTRIES.fetch_add(1, Ordering::Relaxed);
         let shared =
             Shared { id, seed, variables: Vec::new(), taken: HashSet::new(), errors: Vec::new() };
-        Params { shared: Arc::new(Mutex::new(shared)), path: String::new(), dtype: DType::F32 }
+        let (shared, path, tags) = (Arc::new(Mutex::new(shared)), String::new(), Vec::new());
+        Params { shared, path, dtype: DType::F32, tags }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -70,11 +72,30 @@ impl Params {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The registry at a scope inside of this one. A name that is taken gets `~1`, `~2`, …
+    /// The registry at a scope inside of this one, with its element type and tags. A name that is
+    /// taken gets `~1`, `~2`, …
     #[must_use]
     pub fn scope(&self, name: &str) -> Params {
-        let path = self.unique(name);
-        Params { shared: self.shared.clone(), path, dtype: self.dtype }
+        Params { path: self.unique(name), ..self.clone() }
+    }
+
+    /// This scope, whose variables also have a tag from here on, and those of its scopes: a word by
+    /// which the [pattern](Param::matches) `#WORD` finds them, wherever they are.
+    ///
+    /// ```
+    /// use pleach_ops::{Init, Params};
+    /// let p = Params::seeded(1);
+    /// let w = p.tag("decay").param("w", [2, 3], Init::normal(0.0, 0.1));
+    /// let b = p.param("b", [3], Init::zeros());
+    /// assert!(w.matches("#decay") && !b.matches("#decay"));
+    /// ```
+    #[must_use]
+    pub fn tag(&self, tag: &str) -> Params {
+        let mut tagged = self.clone();
+        if !tagged.tags.iter().any(|known| known == tag) {
+            tagged.tags.push(tag.into());
+        }
+        tagged
     }
 
     /// Parameters made from here on have this element type; `f32` if nothing is said.
@@ -130,6 +151,7 @@ impl Params {
             Ok(ty) => Variable::new(shared.id, name, kind, ty, init, key),
             Err(_) => Variable::too_large(shared.id, name, kind, dtype, shape),
         };
+        let variable = variable.tagged(&self.tags);
         if let Err(error) = variable.check() {
             shared.errors.push((variable.name().into(), error));
         }

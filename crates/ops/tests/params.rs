@@ -242,3 +242,30 @@ fn a_graph_read_from_text_knows_its_inputs() {
     assert!(back.input("a", F32, [2]).ok().is_err());
     assert_eq!(back.input("c", F32, [2]).ok().map(|_| back.inputs()[2].position()), Ok(2));
 }
+
+#[test]
+fn a_tag_goes_to_the_scopes_inside_and_through_texts_and_types() {
+    let p = Params::seeded(1);
+    let slow = p.tag("slow");
+    let inner = slow.scope("a").tag("decay").tag("slow");
+    let w = inner.param("w", [2], Init::ones());
+    let seen = slow.scope("b").buffer("seen", I64, [], Init::zeros());
+    let plain = p.param("w", [2], Init::ones());
+    assert_eq!(w.tags(), ["slow", "decay"]);
+    assert_eq!((seen.tags(), plain.tags()), (&["slow".to_string()][..], &[][..]));
+    // A slot is not found in its parameter's place.
+    assert!(w.slot("m", w.ty().clone(), Init::zeros()).tags().is_empty());
+
+    let g = Graph::train();
+    g.output("y", (g.param(&w) + g.param(&plain)).id());
+    let back: Graph = Graph::parse(&g.to_string(), &Default::default()).unwrap();
+    for g in [&g, &back, &g.retype(F32, F64)] {
+        let tagged: Vec<String> = g
+            .variables()
+            .iter()
+            .filter(|v| v.matches("#decay"))
+            .map(|v| v.name().to_string())
+            .collect();
+        assert_eq!(tagged, ["a.w"], "{g}");
+    }
+}

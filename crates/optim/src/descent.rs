@@ -4,7 +4,7 @@ use pleach_ops::prelude::*;
 
 use crate::error::at_least_zero;
 use crate::rate::Clock;
-use crate::{OptimError, Optimizer, Penalty, Rate, Rule, Time, Trained, Update, matches};
+use crate::{OptimError, Optimizer, Penalty, Rate, Rule, Time, Trained, Update};
 
 /// A [`Rule`] with what all optimizers have. [`Adam`](crate::Adam), [`Sgd`](crate::Sgd) and the
 /// others are names of it.
@@ -23,7 +23,8 @@ use crate::{OptimError, Optimizer, Penalty, Rate, Rule, Time, Trained, Update, m
 ///     .betas(0.9, 0.95)
 ///     .weight_decay(0.1)
 ///     .group("*.b", |biases| biases.weight_decay(0.0))
-///     .group("head.*", |head| head.rate(1e-4));
+///     .group("head.*", |head| head.rate(1e-4))
+///     .group("#slow", |slow| slow.rate(1e-5));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Descent<R> {
@@ -101,9 +102,10 @@ impl<R: Rule> Descent<R> {
         Descent { maximize: true, ..self }
     }
 
-    /// Other options for parameters whose names match (`*` stands for any text) and that no group
-    /// before has. `options` gets those of the optimizer and changes them; a group with a rate of
-    /// its own has its own slot for it.
+    /// Other options for parameters that match and that no group before has: by name (`head.*`,
+    /// `*` stands for any text) or by [tag](pleach_ops::Params::tag) (`#decay`), see
+    /// [`Param::matches`]. `options` gets those of the optimizer and changes them; a group with a
+    /// rate of its own has its own slot for it.
     #[must_use]
     pub fn group(mut self, pattern: &str, options: impl FnOnce(Self) -> Self) -> Self {
         let all = Descent { groups: Vec::new(), own_rate: false, ..self.clone() };
@@ -112,8 +114,8 @@ impl<R: Rule> Descent<R> {
     }
 
     /// The number of the group of a parameter; none if it is in none.
-    fn group_of(&self, name: &str) -> Option<usize> {
-        self.groups.iter().position(|(pattern, _)| matches(pattern, name))
+    fn group_of(&self, param: &Param) -> Option<usize> {
+        self.groups.iter().position(|(pattern, _)| param.matches(pattern))
     }
 
     fn check_options(&self, name: &str) -> Result<(), OptimError> {
@@ -160,12 +162,12 @@ impl<R: Rule> Optimizer for Descent<R> {
                 let reason = "a group cannot have groups";
                 return Err(OptimError::Conflict { optimizer: name, reason });
             }
-            if !params.iter().any(|p| self.group_of(p.name()) == Some(i)) {
-                return Err(OptimError::pattern(&self.name, pattern, params));
+            if !params.iter().any(|p| self.group_of(p) == Some(i)) {
+                return Err(OptimError::group(&self.name, pattern, params));
             }
         }
         for p in params {
-            let options = self.group_of(p.name()).map_or(self, |i| &self.groups[i].1);
+            let options = self.group_of(p).map_or(self, |i| &self.groups[i].1);
             if let Some(reason) = options.rule.refuses(p.ty()) {
                 let (optimizer, param) = (self.name.clone(), p.name().to_string());
                 return Err(OptimError::Param { optimizer, param, ty: p.ty().clone(), reason });
@@ -185,7 +187,7 @@ impl<R: Rule> Optimizer for Descent<R> {
             (time, clock)
         };
         let groups: Vec<(Time<'g>, Clock<'g>)> = self.groups.iter().map(group).collect();
-        let step = |p: &Trained<'g>| match self.group_of(p.param.name()) {
+        let step = |p: &Trained<'g>| match self.group_of(&p.param) {
             Some(i) => self.groups[i].1.step(&groups[i].0, &self.name, groups[i].1, p),
             None => self.step(&time, &self.name, clock, p),
         };

@@ -1,7 +1,7 @@
 //! What can be wrong with the options of an optimizer.
 
-use pleach_ops::Param;
 use pleach_ops::prelude::Type;
+use pleach_ops::{Param, choices, tag_of};
 use thiserror::Error;
 
 /// An option that makes no sense.
@@ -38,6 +38,16 @@ pub enum OptimError {
         /// Names of all parameters that are trained.
         known: String,
     },
+    /// A tag that no trained parameter has.
+    #[error("{optimizer}: no trained parameter has the tag {tag:?}; tags are: {known}")]
+    Tag {
+        /// Name of the optimizer.
+        optimizer: String,
+        /// The tag, without `#`.
+        tag: String,
+        /// The tags of all parameters that are trained.
+        known: String,
+    },
     /// A parameter that the rule cannot update.
     #[error("{optimizer} cannot update {param} of type {ty}: {reason}")]
     Param {
@@ -53,10 +63,19 @@ pub enum OptimError {
 }
 
 impl OptimError {
-    pub(crate) fn pattern(optimizer: &str, pattern: &str, params: &[&Param]) -> OptimError {
-        let known: Vec<&str> = params.iter().map(|p| p.name()).collect();
-        let (optimizer, pattern) = (optimizer.into(), pattern.into());
-        OptimError::Group { optimizer, pattern, known: known.join(", ") }
+    /// Why a group is empty: no parameter has its tag, or none is left that its pattern means.
+    pub(crate) fn group(optimizer: &str, pattern: &str, params: &[&Param]) -> OptimError {
+        let optimizer = optimizer.into();
+        match tag_of(pattern) {
+            Some(tag) if !params.iter().any(|p| p.matches(pattern)) => {
+                let known = choices(pattern, params.iter().copied());
+                OptimError::Tag { optimizer, tag: tag.into(), known }
+            }
+            _ => {
+                let names: Vec<&str> = params.iter().map(|p| p.name()).collect();
+                OptimError::Group { optimizer, pattern: pattern.into(), known: names.join(", ") }
+            }
+        }
     }
 }
 

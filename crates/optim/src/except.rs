@@ -2,9 +2,10 @@
 
 use pleach_ops::prelude::*;
 
-use crate::{OptimError, Optimizer, Trained, matches};
+use crate::{OptimError, Optimizer, Trained};
 
-/// One optimizer for parameters whose names match a pattern, another for all others:
+/// One optimizer for parameters that [match](Param::matches) a pattern of names or a tag, another for
+/// all others:
 ///
 /// ```
 /// use pleach_optim::{AdamW, Muon, Optimizer};
@@ -30,11 +31,11 @@ impl<O, P> Except<O, P> {
 impl<O: Optimizer, P: Optimizer> Optimizer for Except<O, P> {
     fn check(&self, params: &[&Param]) -> Result<(), OptimError> {
         let of = |matching: bool| -> Vec<&Param> {
-            let is = |p: &&&Param| matches(&self.pattern, p.name()) == matching;
+            let is = |p: &&&Param| p.matches(&self.pattern) == matching;
             params.iter().filter(is).copied().collect()
         };
         if of(true).is_empty() {
-            return Err(OptimError::pattern("except", &self.pattern, params));
+            return Err(OptimError::group("except", &self.pattern, params));
         }
         self.other.check(&of(true))?;
         self.inner.check(&of(false))
@@ -42,12 +43,11 @@ impl<O: Optimizer, P: Optimizer> Optimizer for Except<O, P> {
 
     fn update<'g>(&self, g: &'g Graph, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
         let (matching, rest): (Vec<Trained<'g>>, Vec<Trained<'g>>) =
-            trained.iter().cloned().partition(|p| matches(&self.pattern, p.param.name()));
+            trained.iter().cloned().partition(|p| p.param.matches(&self.pattern));
         let mut others = self.other.update(g, &matching).into_iter();
         let mut values = self.inner.update(g, &rest).into_iter();
         let value = |p: &Trained<'g>| {
-            let new =
-                if matches(&self.pattern, p.param.name()) { &mut others } else { &mut values };
+            let new = if p.param.matches(&self.pattern) { &mut others } else { &mut values };
             new.next().unwrap_or(p.value)
         };
         trained.iter().map(value).collect()

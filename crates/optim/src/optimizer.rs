@@ -117,7 +117,7 @@ pub trait Optimizer: Debug {
         LossScale::new(self, scale)
     }
 
-    /// Another optimizer for parameters whose names match (`*` stands for any text); see
+    /// Another optimizer for parameters that match by name (`*.b`) or by tag (`#head`); see
     /// [`Except`].
     fn except<O: Optimizer>(self, pattern: &str, other: O) -> Except<Self, O>
     where

@@ -47,6 +47,14 @@ pub enum Problem {
         /// The parameters there are.
         known: String,
     },
+    /// A tag that no parameter of the graph has.
+    #[error("no parameter of this graph has the tag {tag:?}; tags are: {known}")]
+    Tag {
+        /// The tag, without `#`.
+        tag: String,
+        /// The tags there are.
+        known: String,
+    },
     /// The graph has no parameter to train.
     #[error("there is no parameter to train: the graph uses none")]
     NothingToTrain,

@@ -43,7 +43,7 @@ impl<'g> LbfgsRecording<'g> {
         LbfgsRecording { recording: g.minimize(loss, Gradients(lbfgs.clone())), lbfgs }
     }
 
-    /// Trains only the parameters whose names match, as [`Recording::only`].
+    /// Trains only the parameters that match, as [`Recording::only`].
     pub fn only(self, pattern: &str) -> Self {
         LbfgsRecording { recording: self.recording.only(pattern), ..self }
     }

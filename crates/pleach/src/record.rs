@@ -3,8 +3,8 @@
 use pleach_exec::{Interpreted, Plan};
 use pleach_graph::{Gradient, Root};
 use pleach_ops::prelude::*;
-use pleach_ops::{Kind, Variable};
-use pleach_optim::{Lbfgs, OptimError, Optimizer, Trained, matches};
+use pleach_ops::{Kind, Variable, choices, tag_of};
+use pleach_optim::{Lbfgs, OptimError, Optimizer, Trained};
 use pleach_passes::{Ledger, PassCx, Pipeline, Totals};
 
 use crate::accumulate;
@@ -74,7 +74,8 @@ impl<'g> Recording<'g> {
         self
     }
 
-    /// Trains only the parameters whose names match: `*` stands for any text, `encoder.*`.
+    /// Trains only the parameters that [match](Param::matches), by name (`encoder.*`, `*` stands for any
+    /// text) or by tag (`#head`). Said twice, those of both.
     pub fn only(mut self, pattern: &str) -> Self {
         if let Some(training) = &mut self.training {
             training.only.push(pattern.into());
@@ -82,7 +83,8 @@ impl<'g> Recording<'g> {
         self
     }
 
-    /// Leaves parameters that match as they are, if no gradient reaches them.
+    /// Leaves parameters that [match](Param::matches), by name or by tag, as they are, if no gradient
+    /// reaches them.
     pub fn allow_unreached(mut self, pattern: &str) -> Self {
         if let Some(training) = &mut self.training {
             training.allowed.push(pattern.into());
@@ -200,14 +202,16 @@ impl<'g> Training<'g> {
             return Err(Problem::Loss(ty).into());
         }
         for pattern in self.only.iter().chain(&self.allowed) {
-            if !used.iter().any(|v| matches(pattern, v.name())) {
-                let known: Vec<&str> = used.iter().map(Variable::name).collect();
-                let (pattern, known) = (pattern.clone(), known.join(", "));
-                problems.push(Problem::Pattern { pattern, known });
+            if !used.iter().any(|v| v.matches(pattern)) {
+                let known = choices(pattern, used);
+                problems.push(match tag_of(pattern) {
+                    Some(tag) => Problem::Tag { tag: tag.into(), known },
+                    None => Problem::Pattern { pattern: pattern.clone(), known },
+                });
             }
         }
         let chosen = |v: &&Variable| {
-            self.only.is_empty() || self.only.iter().any(|pattern| matches(pattern, v.name()))
+            self.only.is_empty() || self.only.iter().any(|pattern| v.matches(pattern))
         };
         let chosen: Vec<&Variable> = used.iter().filter(chosen).collect();
         if chosen.is_empty() && problems.is_empty() {
@@ -227,7 +231,7 @@ impl<'g> Training<'g> {
                     trained.push(Trained { param: param.clone(), value, grad: Var::new(g, id) });
                 }
                 Gradient::Unreached { cut } => {
-                    if self.allowed.iter().any(|pattern| matches(pattern, param.name())) {
+                    if self.allowed.iter().any(|pattern| param.matches(pattern)) {
                         continue;
                     }
                     let name = param.name().to_string();

@@ -26,6 +26,8 @@ struct Info {
     /// The shape asked for, if no value can have it; the type is then that of a scalar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     too_large: Option<Shape>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
 }
 
 impl Variable {
@@ -37,7 +39,8 @@ impl Variable {
         init: Init,
         key: Key,
     ) -> Variable {
-        Variable(Arc::new(Info { registry, name, kind, ty, init, key, too_large: None }))
+        let (too_large, tags) = (None, Vec::new());
+        Variable(Arc::new(Info { registry, name, kind, ty, init, key, too_large, tags }))
     }
 
     /// What stands for a variable of a shape that no value can have.
@@ -48,8 +51,17 @@ impl Variable {
         dtype: DType,
         shape: Shape,
     ) -> Variable {
-        let (ty, init, too_large) = (Type::scalar(dtype), Init::zeros(), Some(shape));
-        Variable(Arc::new(Info { registry, name, kind, ty, init, key: Key(0), too_large }))
+        let scalar = Type::scalar(dtype);
+        let Variable(info) = Variable::new(registry, name, kind, scalar, Init::zeros(), Key(0));
+        Variable(Arc::new(Info { too_large: Some(shape), ..(*info).clone() }))
+    }
+
+    /// This variable, with these tags and no others.
+    pub(crate) fn tagged(self, tags: &[String]) -> Variable {
+        if tags.is_empty() {
+            return self;
+        }
+        Variable(Arc::new(Info { tags: tags.to_vec(), ..(*self.0).clone() }))
     }
 
     /// Can there be a variable of this type that begins so?
@@ -76,6 +88,12 @@ impl Variable {
     /// Its full name: `encoder.0.w`.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Its tags, in the order in which they were given; a slot has none. See
+    /// [`Params::tag`](crate::Params::tag).
+    pub fn tags(&self) -> &[String] {
+        &self.0.tags
     }
 
     /// Its type.

@@ -193,6 +193,37 @@ fn groups_and_exceptions_have_their_own_options_and_rates() {
 }
 
 #[test]
+fn a_tag_makes_a_group_as_names_do() {
+    let p = Params::seeded(0).dtype(F64);
+    let one = |p: &Params, name: &str| p.param(name, [], Init::full(1.0));
+    let (w, a) = (one(&p, "w"), one(&p.scope("deep").tag("slow"), "a"));
+    let b = one(&p.tag("slow").tag("plain"), "b");
+    let step = |optimizer: &dyn Optimizer, set: Option<(&str, f64)>| {
+        optimizer.check(&[&w, &a, &b]).unwrap();
+        let g = Graph::train();
+        let loss = g.param(&w) + g.param(&a) + g.param(&b);
+        minimize(&g, loss, &[&w, &a, &b], optimizer);
+        g.check().unwrap();
+        let mut run = Runner::default();
+        if let Some((name, value)) = set {
+            run.state.insert(name.into(), Tensor::scalar(value));
+        }
+        run.step(&g);
+        ["w", "deep.a", "b"].map(|name| run.numbers(name)[0])
+    };
+    let slow = Sgd::new(0.5).group("#slow", |o| o.rate(0.25));
+    assert_eq!(step(&slow, None), [0.5, 0.75, 0.75]);
+    assert_eq!(step(&slow, Some(("sgd[#slow].rate", 0.125))), [0.5, 0.875, 0.875]);
+    // The first group that has it keeps it, whether by tag or by name.
+    let two = Sgd::new(0.5).group("#plain", |o| o.rate(0.0)).group("#s*", |o| o.rate(0.25));
+    assert_eq!(step(&two, None), [0.5, 0.75, 1.0]);
+    let named = Sgd::new(0.5).group("deep.*", |o| o.rate(0.0)).group("#slow", |o| o.rate(0.25));
+    assert_eq!(step(&named, None), [0.5, 1.0, 0.75]);
+    let other = Sgd::new(0.5).except("#slow", Sgd::new(0.25).named("other"));
+    assert_eq!(step(&other, None), [0.5, 0.75, 0.75]);
+}
+
+#[test]
 fn momentum_moves_with_a_cycle() {
     let cycle = Cyclic { shape: CyclicShape::Halving, ..Cyclic::new(0.5, 1, 1) };
     // Rates 0.5, 1, 0.5, 0.75; momenta 0.9, 0.8, 0.9, 0.85.
@@ -228,6 +259,27 @@ fn what_makes_no_sense_is_refused_when_it_is_built() {
     says(
         &Sgd::new(0.1).except("head.*", Adam::new(0.1)),
         "except: no parameter is in the group \"head.*\"; trained are: w, b",
+    );
+    says(
+        &Sgd::new(0.1).group("#slow", |o| o),
+        "sgd: no trained parameter has the tag \"slow\"; tags are: none",
+    );
+    let (x, y) = (p.tag("head").tag("fast"), p.tag("fast"));
+    let (x, y) = (x.param("x", [], Init::zeros()), y.param("y", [], Init::zeros()));
+    let tagged = |optimizer: &dyn Optimizer| optimizer.check(&[&w, &x, &y]).unwrap_err();
+    assert_eq!(
+        tagged(&Adam::new(0.1).except("#slow", Sgd::new(0.1))),
+        OptimError::Tag {
+            optimizer: "except".into(),
+            tag: "slow".into(),
+            known: "fast, head".into()
+        },
+    );
+    // There is the tag, but another group has all of it.
+    let taken = Sgd::new(0.1).group("#fast", |o| o).group("#head", |o| o);
+    assert_eq!(
+        tagged(&taken).to_string(),
+        "sgd: no parameter is in the group \"#head\"; trained are: w, x, y",
     );
     says(&Sgd::new(0.1).group("b", |o| o.rate(-1.0)), "sgd[b]: rate must be at least 0, got -1");
     says(&Sgd::new(0.1).group("b", |o| o.group("w", |o| o)), "sgd[b]: a group cannot have groups");
