@@ -17,7 +17,7 @@
 //! | average weights, follow slowly | [`Optimizer::average`], [`lookahead`](Optimizer::lookahead) | 1 tensor |
 //! | scale the loss | [`Optimizer::scale_loss`] | |
 //! | freeze a parameter | leave it out of `trained` | |
-//! | treat parameters differently | [`Descent::group`], [`Optimizer::except`] | |
+//! | treat parameters differently, by name or by tag | [`Descent::group`], [`Optimizer::except`] | |
 //! | my own | [`Rule`], [`Around`] | |
 //!
 //! State is slots, beside the parameters in the state of a model, with a name per optimizer:
