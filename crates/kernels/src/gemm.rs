@@ -1,48 +1,60 @@
-//! Matrix products: cut into blocks by shape, then own code or the library `gemm`.
+//! Matrix products: choices by types, shapes and strides, made once; then blocks for the team.
 //!
-//! The bits of a product by the library depend on how it is cut, so the cut depends on the shape
-//! alone, whatever the number of threads.
+//! | file | holds |
+//! |---|---|
+//! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2, AVX-512 |
+//! | `product.rs` | register tiles, operands read where they are |
+//! | `blocks.rs` | blocks for the caches, packing |
+//! | `row.rs` | a row times a matrix |
+//! | `choice.rs` | which of them, and which way round |
+//! | `library.rs` | the library `gemm`, an oracle |
+//!
+//! The order of a sum depends on the shape and the strides alone, never on the cut, the number of
+//! threads or the length of vectors. AVX2 and AVX-512 give the same bits; the portable code rounds
+//! products before it adds them.
 
-use std::cell::Cell;
+mod blocks;
+mod choice;
+mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod lanes_x86;
+#[cfg(feature = "library")]
+mod library;
+mod product;
+mod row;
+#[cfg(test)]
+mod tests;
 
-use gemm::Parallelism;
+#[cfg(feature = "library")]
+pub use library::{Layout, library_gemm};
+
 use pleach_tensor::DType;
 
 use crate::bind::Mem;
 use crate::check;
-use crate::micro_gemm::{self, Matrices};
 use crate::num::{Num, for_num};
 use crate::program::{Failure, Step};
 use crate::space::{Place, Space};
-use crate::vector::Entry;
+use crate::vector::Isa;
 use crate::{Fault, Pool, Slice};
-
-/// Products `m·n·k` of a task.
-const TASK: usize = 1 << 20;
-/// Rows or columns that a block has at least.
-const BLOCK: usize = 128;
-
-thread_local! {
-    static IN_LIBRARY: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Is this thread inside of the matrix library? Its packing scratch is the only memory that a run
-/// allocates: a counting allocator uses this to count it apart.
-pub fn in_library_gemm() -> bool {
-    IN_LIBRARY.with(Cell::get)
-}
+use choice::{Sides, Way};
+use product::Matrices;
 
 /// A checked product.
 #[derive(Debug)]
 pub(crate) struct GemmPlan {
+    /// The operands, the other way round if that is better: `c' = b'·a'`.
     operands: [Slice; 3],
+    /// Strides of rows and columns of each.
+    strides: [[isize; 2]; 3],
     /// The batch, with strides of a, b, c.
     batch: Space,
-    /// One product, or one block of it.
-    path: Entry<Matrices>,
+    way: Way,
     rows: Cut,
     columns: Cut,
     k: usize,
+    /// Blocks, over the whole batch, that are one task.
+    grain: usize,
 }
 
 /// How an axis is cut into blocks.
@@ -53,6 +65,11 @@ struct Cut {
 }
 
 impl Cut {
+    /// At most `count` blocks, of a multiple of `unit` each but for the last.
+    fn new(len: usize, count: usize, unit: usize) -> Cut {
+        Cut { len, block: len.div_ceil(count.max(1)).next_multiple_of(unit).max(1) }
+    }
+
     fn count(self) -> usize {
         self.len.div_ceil(self.block)
     }
@@ -61,6 +78,13 @@ impl Cut {
         (i * self.block, self.block.min(self.len - i * self.block))
     }
 }
+
+/// Products `m·n·k` of a task: about 10 µs of work.
+const TASK: usize = 1 << 19;
+/// Least rows and columns of a block of a product that is cut.
+const LEAST: [usize; 2] = [96, 128];
+/// Most blocks of one product.
+const MOST: usize = 64;
 
 impl GemmPlan {
     pub(crate) fn new(a: &Slice, b: &Slice, c: &Slice) -> Result<GemmPlan, Fault> {
@@ -72,109 +96,97 @@ impl GemmPlan {
         check::shape(b, &[batch, &[k, n]].concat())?;
         check::dtype(a, c.dtype)?;
         check::dtype(b, c.dtype)?;
-        let work = m.saturating_mul(n).saturating_mul(k);
-        let path = match c.dtype {
+        let strides = [a, b, c].map(|s| [s.strides[rank - 2], s.strides[rank - 1]]);
+        let given = Sides { m, n, k, strides, size: c.dtype.size() };
+        let (turned, sides, way) = match c.dtype {
             DType::Bool => return Err(Fault::Unsupported { dtype: c.dtype }),
-            dtype if micro_gemm::takes(dtype, m, n, k) => {
-                micro_gemm::entry(dtype).ok_or(Fault::Unsupported { dtype })?
+            DType::F32 | DType::F64 => {
+                choice::choose(given, &choice::compiled(c.dtype, Isa::used()))
             }
-            DType::F32 => library::<f32> as Entry<Matrices>,
-            DType::F64 => library::<f64>,
-            dtype => for_num!(dtype, T => plain::<T>, return Err(Fault::Unsupported { dtype })),
+            dtype => {
+                let plain =
+                    for_num!(dtype, T => plain::<T>, return Err(Fault::Unsupported { dtype }));
+                (false, given, Way::Direct(plain))
+            }
         };
-        // The longer side of a large product is cut, for as many tasks as machines have cores.
-        let long = m.max(n);
-        let most = if long >= 2048 { 8 } else { 4 };
-        let blocks = if work < 2 * TASK { 1 } else { (long / BLOCK).clamp(1, most) };
-        let block = long.div_ceil(blocks).next_multiple_of(16).max(1);
-        let cut =
-            |len: usize, here: bool| Cut { len, block: if here { block } else { len.max(1) } };
+        let operands = if turned { [b, a, c] } else { [a, b, c] };
+        let Sides { m, n, k, strides, .. } = sides;
+        let work = m.saturating_mul(n).saturating_mul(k);
+        let parts = if matches!(way, Way::Direct(_)) && m == 1 { work * 4 } else { work } / TASK;
+        let least = if m == 1 { LEAST[1] } else { LEAST[1].max(n.div_ceil(8)) };
+        let columns = Cut::new(n, parts.min(n / least).clamp(1, MOST), 32);
+        let parts = (parts / columns.count().max(1)).min(m / LEAST[0]);
+        let rows = Cut::new(m, parts.clamp(1, MOST), 24);
+        let block = rows.block.saturating_mul(columns.block).saturating_mul(k);
         Ok(GemmPlan {
-            batch: Space::new(batch, &[a, b, c].map(|s| &s.strides[..rank - 2])),
-            operands: [a.clone(), b.clone(), c.clone()],
-            path,
-            rows: cut(m, m >= n),
-            columns: cut(n, m < n),
+            batch: Space::new(batch, &operands.map(|s| &s.strides[..rank - 2])),
+            operands: operands.map(Slice::clone),
+            strides,
+            way,
+            rows,
+            columns,
             k,
+            grain: (TASK / block.max(1)).max(1),
         })
+    }
+
+    /// Block number `i` of the product at `place`.
+    ///
+    /// # Safety
+    /// `mem` is memory that the operands were checked for.
+    unsafe fn block(&self, mem: Mem<'_>, place: &Place, i: usize) {
+        let down = self.rows.count();
+        let (row, m) = self.rows.range(i % down);
+        let (column, n) = self.columns.range(i / down);
+        let at = |i: usize, row: usize, column: usize| {
+            let slice = &self.operands[i];
+            let [rs, cs] = self.strides[i];
+            let offset =
+                place.offset(&self.batch.strides[i]) + row as isize * rs + column as isize * cs;
+            let offset = if slice.dims.contains(&0) { 0 } else { offset };
+            // SAFETY: an element of a checked slice, or element 0 of an empty one, which has no
+            // other.
+            unsafe { mem.ptr(slice).offset(offset * slice.dtype.size() as isize) }
+        };
+        let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = self.strides;
+        let product = Matrices {
+            m,
+            n,
+            k: self.k,
+            a: at(0, row, 0),
+            a_rs,
+            a_cs,
+            b: at(1, 0, column),
+            b_rs,
+            b_cs,
+            c: at(2, row, column),
+            c_rs,
+            c_cs,
+            add: false,
+        };
+        // SAFETY: blocks of checked slices with these strides; blocks of c are apart.
+        unsafe { self.way.run(product) };
     }
 }
 
 impl Step for GemmPlan {
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
-        let (down, across) = (self.rows.count(), self.columns.count());
-        let blocks = down * across;
-        let work = self.rows.block * self.columns.block * self.k;
-        pool.ranges(self.batch.numel() * blocks, TASK / work.max(1), |range| {
+        let blocks = self.rows.count() * self.columns.count();
+        if blocks == 0 {
+            return Ok(());
+        }
+        pool.ranges(self.batch.numel() * blocks, self.grain, |range| {
+            let mut place = Place::new(&self.batch.dims, range.start / blocks);
             for i in range {
-                let (block, place) = (i % blocks, Place::new(&self.batch.dims, i / blocks));
-                let (row, m) = self.rows.range(block % down);
-                let (column, n) = self.columns.range(block / down);
-                let size = self.operands[0].dtype.size() as isize;
-                let at = |i: usize, row: usize, column: usize| {
-                    let slice = &self.operands[i];
-                    let [rs, cs] = strides(slice);
-                    let offset = place.offset(&self.batch.strides[i])
-                        + row as isize * rs
-                        + column as isize * cs;
-                    // SAFETY: the slices were checked for this memory: an element of the slice, or
-                    // element 0 of an empty one, which has no other.
-                    unsafe {
-                        let base = mem.ptr(slice);
-                        let offset = if slice.dims.contains(&0) { 0 } else { offset * size };
-                        (base.offset(offset), rs, cs)
-                    }
-                };
-                let (a, a_rs, a_cs) = at(0, row, 0);
-                let (b, b_rs, b_cs) = at(1, 0, column);
-                let (c, c_rs, c_cs) = at(2, row, column);
-                let k = self.k;
-                let product = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs };
-                // SAFETY: blocks of checked slices with these strides; blocks of c are apart.
-                unsafe { (self.path)(product) };
+                // SAFETY: the operands were checked for this memory.
+                unsafe { self.block(mem, &place, i % blocks) };
+                if i % blocks == blocks - 1 {
+                    place.advance(&self.batch.dims);
+                }
             }
         });
         Ok(())
     }
-}
-
-/// The last two strides.
-fn strides(slice: &Slice) -> [isize; 2] {
-    let rank = slice.strides.len();
-    [slice.strides[rank - 2], slice.strides[rank - 1]]
-}
-
-/// The product by the library, single-threaded.
-///
-/// # Safety
-/// The contract of [`Matrices`].
-unsafe fn library<T: Num>(p: Matrices) {
-    IN_LIBRARY.set(true);
-    // SAFETY: the contract of `Matrices`. c is written, not read.
-    unsafe {
-        gemm::gemm(
-            p.m,
-            p.n,
-            p.k,
-            p.c.cast::<T>(),
-            p.c_cs,
-            p.c_rs,
-            false,
-            p.a.cast::<T>(),
-            p.a_cs,
-            p.a_rs,
-            p.b.cast::<T>(),
-            p.b_cs,
-            p.b_rs,
-            T::ZERO,
-            T::from_index(1),
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-    IN_LIBRARY.set(false);
 }
 
 /// The product by its definition, for integers.

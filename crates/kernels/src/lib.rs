@@ -53,7 +53,6 @@ mod loop_plan;
 mod loop_run;
 mod lowering;
 mod math;
-mod micro_gemm;
 mod num;
 mod patterns;
 mod pool;
@@ -81,7 +80,8 @@ pub use bind::Bound;
 pub use buffer::AlignedBuf;
 pub use call::HostCall;
 pub use fault::{Fault, ProgramError};
-pub use gemm::in_library_gemm;
+#[cfg(feature = "library")]
+pub use gemm::{Layout, library_gemm};
 pub use kernel::Kernel;
 pub use lowering::{
     Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,

@@ -56,8 +56,7 @@ pub enum RunError {
     },
 }
 
-/// Runs all instructions in order. Allocates nothing, but for packing inside of the matrix library
-/// (see [`in_library_gemm`](crate::in_library_gemm)) and for [`Kernel::Call`](crate::Kernel::Call).
+/// Runs all instructions in order. Allocates nothing, but for [`Kernel::Call`](crate::Kernel::Call).
 /// The bits written do not depend on the number of threads.
 ///
 /// # Errors

@@ -104,11 +104,6 @@ pub(crate) fn compiled<B: Body>(isa: Isa) -> Entry<B::Args> {
     }
 }
 
-/// The compilation of a body for AVX2 and FMA, if this machine has them.
-pub(crate) fn fused<B: Body>() -> Option<Entry<B::Args>> {
-    (Isa::used() >= Isa::Avx2).then(|| compiled::<B>(Isa::Avx2))
-}
-
 /// The compilation of a body for this machine.
 pub(crate) fn pick<B: Body>() -> Entry<B::Args> {
     compiled::<B>(Isa::used())

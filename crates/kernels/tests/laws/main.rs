@@ -8,6 +8,7 @@
 mod cumulative;
 mod fusion;
 mod indexing;
+mod isa;
 mod linalg;
 mod loops;
 mod matmul;

@@ -1,0 +1,155 @@
+//! How a product of floats is done, by shape and strides.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64 as x86;
+
+use pleach_tensor::DType;
+
+use super::blocks::{Blocked, Panels};
+use super::lanes::Lanes;
+use super::product::{Matrices, Tiles};
+use super::row::{Dots, Rows};
+use crate::vector::{self, Entry, Isa};
+
+/// A product's shape, and strides of rows and columns of a, b, c, in elements of `size` bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sides {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) strides: [[isize; 2]; 3],
+    pub(super) size: usize,
+}
+
+impl Sides {
+    /// `c' = b'·a'`: the same products and sums.
+    fn turned(self) -> Sides {
+        let [a, b, c] = self.strides.map(|[rows, columns]| [columns, rows]);
+        Sides { m: self.n, n: self.m, strides: [b, a, c], ..self }
+    }
+
+    /// Are rows of `b` contiguous?
+    fn has_rows(&self) -> bool {
+        self.strides[1][1] == 1 || self.n == 1
+    }
+
+    /// Do the rows of a strip of `b` fall on each other in a cache of 64 sets of 8 lines?
+    fn clashes(&self) -> bool {
+        let bytes = self.strides[1][0].unsigned_abs() * self.size;
+        let sets = 64 >> bytes.trailing_zeros().clamp(6, 12).saturating_sub(6);
+        self.k > 6 * sets
+    }
+
+    /// Does a copy of `a` in rows pay, where `b` is copied anyway?
+    fn packs_a(&self) -> bool {
+        let [rows, columns] = self.strides[0].map(|s| s.unsigned_abs() * self.size);
+        let far = if columns != self.size { self.k >= 256 } else { self.k >= LONG };
+        self.n >= 128 && far && (columns != self.size || rows.is_multiple_of(1024))
+    }
+
+    /// About how many cycles the product by tiles takes.
+    fn cycles(&self, isa: &Compiled) -> usize {
+        let vectors = self.n.div_ceil(isa.lanes);
+        // A tile of less than 8 sums waits for them; tiles of two vectors, then one of one.
+        let strip = |width: usize| (self.m * width).max(8 * self.m.div_ceil(isa.rows[width - 1]));
+        let sums = vectors / 2 * strip(2) + vectors % 2 * strip(1);
+        let pack = if self.has_rows() { 0 } else { self.n };
+        let scatter = if self.strides[2][1] == 1 { 0 } else { 2 * self.m * self.n };
+        (sums / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
+    }
+}
+
+/// What does the product.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// One call a block of `c`.
+    Direct(Entry<Matrices>),
+    /// Blocks for the caches, packing.
+    Blocked { panels: Entry<Blocked>, tiles: Entry<Matrices>, pack_a: bool },
+}
+
+impl Way {
+    /// # Safety
+    /// The contract of [`Matrices`], and what [`choose`] saw of the strides holds.
+    #[inline]
+    pub(super) unsafe fn run(&self, p: Matrices) {
+        match *self {
+            // SAFETY: the caller's promise.
+            Way::Direct(entry) => unsafe { entry(p) },
+            // SAFETY: the caller's promise.
+            Way::Blocked { panels, tiles, pack_a } => unsafe {
+                panels(Blocked { p, tiles, pack_a })
+            },
+        }
+    }
+}
+
+/// All ways for one element type and instruction set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compiled {
+    pub(super) lanes: usize,
+    pub(super) rows: [usize; 2],
+    pub(super) tiles: Entry<Matrices>,
+    pub(super) panels: Entry<Blocked>,
+    pub(super) row: Entry<Matrices>,
+    pub(super) dots: Entry<Matrices>,
+}
+
+/// The ways by one kind of vector, compiled for an instruction set that has it.
+macro_rules! compiled_of {
+    ($isa:expr, $V:ty) => {
+        Compiled {
+            lanes: <$V>::N,
+            rows: <$V>::ROWS,
+            tiles: vector::compiled::<Tiles<$V>>($isa),
+            panels: vector::compiled::<Panels<$V>>($isa),
+            row: vector::compiled::<Rows<$V>>($isa),
+            dots: vector::compiled::<Dots<$V>>($isa),
+        }
+    };
+}
+
+#[cfg(test)]
+pub(super) use compiled_of;
+
+/// The ways for `f32`, or for `f64` if `dtype` is that. The machine must have the instruction set.
+pub(super) fn compiled(dtype: DType, isa: Isa) -> Compiled {
+    match (dtype == DType::F64, isa) {
+        #[cfg(target_arch = "x86_64")]
+        (false, Isa::Avx512) => compiled_of!(isa, x86::__m512),
+        #[cfg(target_arch = "x86_64")]
+        (true, Isa::Avx512) => compiled_of!(isa, x86::__m512d),
+        #[cfg(target_arch = "x86_64")]
+        (false, Isa::Avx2) => compiled_of!(isa, x86::__m256),
+        #[cfg(target_arch = "x86_64")]
+        (true, Isa::Avx2) => compiled_of!(isa, x86::__m256d),
+        (false, _) => compiled_of!(Isa::Portable, [f32; 8]),
+        (true, _) => compiled_of!(Isa::Portable, [f64; 4]),
+    }
+}
+
+/// A longer sum is done in blocks.
+const LONG: usize = 1000;
+
+/// The way, and which way round: is `c' = b'·a'` done instead of `c = a·b`? The sides are those of
+/// what is done.
+pub(super) fn choose(given: Sides, isa: &Compiled) -> (bool, Sides, Way) {
+    let other = given.turned();
+    let turned = match (given.m, given.n) {
+        (1, _) => false,
+        (_, 1) => true,
+        _ => other.cycles(isa) < given.cycles(isa),
+    };
+    let sides = if turned { other } else { given };
+    let [_, [b_rs, b_cs], [_, c_cs]] = sides.strides;
+    let way = if sides.m == 1 && b_rs == 1 && (b_cs != 1 || sides.n == 1) {
+        Way::Direct(isa.dots)
+    } else if sides.m == 1 && b_cs == 1 && c_cs == 1 {
+        Way::Direct(isa.row)
+    } else if !sides.has_rows() || sides.m >= 32 && (sides.k >= LONG || sides.clashes()) {
+        Way::Blocked { panels: isa.panels, tiles: isa.tiles, pack_a: sides.packs_a() }
+    } else {
+        Way::Direct(isa.tiles)
+    };
+    (turned, sides, way)
+}

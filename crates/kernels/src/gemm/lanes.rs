@@ -1,0 +1,99 @@
+//! Vectors of neighbouring elements, as matrix products need them.
+
+use crate::num::Num;
+
+/// Neighbouring elements in one register. Methods of vector units are called only in functions that
+/// are compiled for the instruction set, on machines that have it.
+pub(super) trait Lanes: Copy {
+    /// The element type.
+    type T: Num;
+    /// Which lanes take part.
+    type Mask: Copy;
+    /// Number of elements.
+    const N: usize;
+    /// Rows that a tile of one and of two vectors of columns may have: as many sums as fit in
+    /// registers beside a row of `b` and an element of `a`. At most 8.
+    const ROWS: [usize; 2];
+    /// Side of the square blocks that [`Lanes::transpose`] takes.
+    const SQUARE: usize;
+    /// Is [`Lanes::store_some`] as fast as a store? On AVX2 it may take as long as a dozen.
+    const STORES_SOME: bool;
+    fn splat(x: Self::T) -> Self;
+    /// The first `count` lanes, all of them if `count ≥ N`.
+    fn first(count: usize) -> Self::Mask;
+    /// # Safety
+    /// `x` is valid for reads of `N` elements.
+    unsafe fn load(x: *const Self::T) -> Self;
+    /// The lanes of the mask, 0 in the others.
+    ///
+    /// # Safety
+    /// `x` is valid for reads of the elements of the mask.
+    unsafe fn load_some(x: *const Self::T, mask: Self::Mask) -> Self;
+    /// # Safety
+    /// `x` is valid for writes of `N` elements.
+    unsafe fn store(self, x: *mut Self::T);
+    /// Writes the lanes of the mask.
+    ///
+    /// # Safety
+    /// `x` is valid for writes of the elements of the mask.
+    unsafe fn store_some(self, x: *mut Self::T, mask: Self::Mask);
+    /// `self·b + c`: rounded once by vector units, twice by the portable arrays.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `to[j][i] = from[i][j]` for a square of `SQUARE` rows, at these distances.
+    ///
+    /// # Safety
+    /// The rows of `from` are valid for reads, those of `to` for writes.
+    unsafe fn transpose(from: *const Self::T, from_rs: isize, to: *mut Self::T, to_rs: isize);
+}
+
+impl<T: Num, const N: usize> Lanes for [T; N] {
+    type T = T;
+    type Mask = usize;
+    const N: usize = N;
+    const ROWS: [usize; 2] = [4, 4];
+    const SQUARE: usize = 4;
+    const STORES_SOME: bool = false;
+    #[inline(always)]
+    fn splat(x: T) -> Self {
+        [x; N]
+    }
+    #[inline(always)]
+    fn first(count: usize) -> usize {
+        count.min(N)
+    }
+    #[inline(always)]
+    unsafe fn load(x: *const T) -> Self {
+        // SAFETY: the caller's promise; an array has the alignment of its elements.
+        unsafe { *x.cast() }
+    }
+    #[inline(always)]
+    unsafe fn load_some(x: *const T, mask: usize) -> Self {
+        // SAFETY: the caller's promise.
+        std::array::from_fn(|i| if i < mask { unsafe { *x.add(i) } } else { T::ZERO })
+    }
+    #[inline(always)]
+    unsafe fn store(self, x: *mut T) {
+        // SAFETY: as for `load`.
+        unsafe { *x.cast() = self }
+    }
+    #[inline(always)]
+    unsafe fn store_some(self, x: *mut T, mask: usize) {
+        for (i, &value) in self.iter().enumerate().take(mask) {
+            // SAFETY: the caller's promise.
+            unsafe { x.add(i).write(value) }
+        }
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        std::array::from_fn(|i| self[i].mul(b[i]).add(c[i]))
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const T, from_rs: isize, to: *mut T, to_rs: isize) {
+        for i in 0..Self::SQUARE as isize {
+            for j in 0..Self::SQUARE as isize {
+                // SAFETY: the caller's promise.
+                unsafe { *to.offset(j * to_rs + i) = *from.offset(i * from_rs + j) }
+            }
+        }
+    }
+}
