@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pleach-tune",
         ],
     ),
-    ("pleach-bench", &["pleach"]),
+    ("pleach-bench", &["pleach", "pleach-kernels"]),
 ];
 
 /// Libraries that one crate hides from all others.

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --threads 2
 //! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --profile
+//! cargo run --release -p pleach-bench -- gemm --threads 1 --table
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
 //! ```
@@ -11,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "this program prints its results")]
 
 mod compare;
+mod gemm;
 mod memory;
 mod model;
 mod record;
@@ -44,6 +46,8 @@ enum What {
     Step(step::Options),
     /// Whole training steps beside those of the peers that are installed, into a folder.
     Compare(compare::Options),
+    /// Matrix products beside those of the library `gemm`.
+    Gemm(gemm::Options),
     /// An optimizer's update of all tensors of a model, by gradients that are there already.
     Update(update::Options),
 }
@@ -54,6 +58,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Step(options) => steps(options, cli.table),
         What::Compare(options) => {
             println!("{}", compare::run(options)?.display());
+            Ok(())
+        }
+        What::Gemm(options) => {
+            let products = gemm::run(options)?;
+            if cli.table {
+                println!("{}", gemm::table(&products));
+            } else {
+                products.iter().try_for_each(line)?;
+            }
             Ok(())
         }
         What::Update(options) => {

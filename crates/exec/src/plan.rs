@@ -205,7 +205,7 @@ impl Plan {
 
     /// Runs the plan: reads the state and the feeds (in the order of the inputs), writes outputs
     /// and assigned variables. After the first run on a state it allocates nothing, but for
-    /// packing inside of the matrix library and for interpreted operators.
+    /// interpreted operators.
     ///
     /// # Errors
     /// [`ExecError`] for wrong feeds or a foreign state, and for an index out of range; the state

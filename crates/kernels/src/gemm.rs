@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2, AVX-512 |
+//! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2 |
 //! | `product.rs` | register tiles, operands read where they are |
 //! | `blocks.rs` | blocks for the caches, packing |
 //! | `row.rs` | a row times a matrix |
@@ -10,8 +10,7 @@
 //! | `library.rs` | the library `gemm`, an oracle |
 //!
 //! The order of a sum depends on the shape and the strides alone, never on the cut, the number of
-//! threads or the length of vectors. AVX2 and AVX-512 give the same bits; the portable code rounds
-//! products before it adds them.
+//! threads or the length of vectors. The portable code rounds products before it adds them.
 
 mod blocks;
 mod choice;

@@ -52,8 +52,7 @@ impl Step {
     /// Runs the step on a state: `feeds` are the values of the inputs, in the order in which the
     /// graph declared them. The outputs are valid until the next run.
     ///
-    /// After the first run nothing is allocated, but for packing inside of the matrix library and
-    /// for interpreted operators.
+    /// After the first run nothing is allocated, but for interpreted operators.
     ///
     /// # Errors
     /// [`ExecError`] for wrong feeds, a state of another model, or an index out of range; the

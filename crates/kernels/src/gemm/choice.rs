@@ -116,13 +116,9 @@ pub(super) use compiled_of;
 pub(super) fn compiled(dtype: DType, isa: Isa) -> Compiled {
     match (dtype == DType::F64, isa) {
         #[cfg(target_arch = "x86_64")]
-        (false, Isa::Avx512) => compiled_of!(isa, x86::__m512),
+        (false, Isa::Avx2 | Isa::Avx512) => compiled_of!(Isa::Avx2, x86::__m256),
         #[cfg(target_arch = "x86_64")]
-        (true, Isa::Avx512) => compiled_of!(isa, x86::__m512d),
-        #[cfg(target_arch = "x86_64")]
-        (false, Isa::Avx2) => compiled_of!(isa, x86::__m256),
-        #[cfg(target_arch = "x86_64")]
-        (true, Isa::Avx2) => compiled_of!(isa, x86::__m256d),
+        (true, Isa::Avx2 | Isa::Avx512) => compiled_of!(Isa::Avx2, x86::__m256d),
         (false, _) => compiled_of!(Isa::Portable, [f32; 8]),
         (true, _) => compiled_of!(Isa::Portable, [f64; 4]),
     }

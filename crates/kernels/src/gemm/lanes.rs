@@ -16,8 +16,6 @@ pub(super) trait Lanes: Copy {
     const ROWS: [usize; 2];
     /// Side of the square blocks that [`Lanes::transpose`] takes.
     const SQUARE: usize;
-    /// Is [`Lanes::store_some`] as fast as a store? On AVX2 it may take as long as a dozen.
-    const STORES_SOME: bool;
     fn splat(x: Self::T) -> Self;
     /// The first `count` lanes, all of them if `count ≥ N`.
     fn first(count: usize) -> Self::Mask;
@@ -52,7 +50,6 @@ impl<T: Num, const N: usize> Lanes for [T; N] {
     const N: usize = N;
     const ROWS: [usize; 2] = [4, 4];
     const SQUARE: usize = 4;
-    const STORES_SOME: bool = false;
     #[inline(always)]
     fn splat(x: T) -> Self {
         [x; N]

@@ -1,4 +1,4 @@
-//! The vectors of AVX2 and AVX-512.
+//! The vectors of AVX2.
 
 use std::arch::x86_64::*;
 
@@ -8,14 +8,13 @@ use super::lanes::Lanes;
 macro_rules! lanes {
     ($($V:ident of $T:ident, $n:literal, rows $rows:expr, mask $M:ty = $mask:ident,
        $set:ident $load:ident $store:ident $fma:ident $load_some:expr, $store_some:ident,
-       masked stores $stores:literal, square $square:literal $transpose:ident;)*) => {$(
+       square $square:literal $transpose:ident;)*) => {$(
         impl Lanes for $V {
             type T = $T;
             type Mask = $M;
             const N: usize = $n;
             const ROWS: [usize; 2] = $rows;
             const SQUARE: usize = $square;
-            const STORES_SOME: bool = $stores;
             #[inline(always)]
             fn splat(x: $T) -> Self {
                 // SAFETY: the machine has the instruction set.
@@ -63,30 +62,10 @@ macro_rules! lanes {
 lanes! {
     __m256 of f32, 8, rows [8, 6], mask __m256i = mask8,
         _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
-        _mm256_maskload_ps, _mm256_maskstore_ps, masked stores false, square 8 transpose8;
+        _mm256_maskload_ps, _mm256_maskstore_ps, square 8 transpose8;
     __m256d of f64, 4, rows [8, 6], mask __m256i = mask4,
         _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
-        _mm256_maskload_pd, _mm256_maskstore_pd, masked stores false, square 4 transpose4;
-    __m512 of f32, 16, rows [8, 8], mask __mmask16 = mask16,
-        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
-        |x, mask| _mm512_maskz_loadu_ps(mask, x), _mm512_mask_storeu_ps, masked stores true, square 8 transpose8;
-    __m512d of f64, 8, rows [8, 8], mask __mmask8 = mask8d,
-        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
-        |x, mask| _mm512_maskz_loadu_pd(mask, x), _mm512_mask_storeu_pd, masked stores true, square 4 transpose4;
-}
-
-/// # Safety
-/// `n ≤ 16`.
-#[inline(always)]
-unsafe fn mask16(n: usize) -> __mmask16 {
-    ((1u32 << n) - 1) as __mmask16
-}
-
-/// # Safety
-/// `n ≤ 8`.
-#[inline(always)]
-unsafe fn mask8d(n: usize) -> __mmask8 {
-    ((1u32 << n) - 1) as __mmask8
+        _mm256_maskload_pd, _mm256_maskstore_pd, square 4 transpose4;
 }
 
 /// # Safety

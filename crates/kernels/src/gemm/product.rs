@@ -153,14 +153,9 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
         a = a.wrapping_offset(p.a_cs);
         b = b.wrapping_offset(p.b_rs);
     }
-    // Columns from here on are written by way of memory aside.
-    let direct = if !dense {
-        0
-    } else if MASKED && !V::STORES_SOME {
-        C - 1
-    } else {
-        C
-    };
+    // Columns from here on are written by way of memory aside: a store of a part of a vector may take
+    // as long as a dozen stores.
+    let direct = if dense { C - usize::from(MASKED) } else { 0 };
     for (r, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
             let to = row_of_c(r).wrapping_add(v * V::N);
@@ -168,8 +163,6 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
             unsafe {
                 if v >= direct {
                     sum.store(aside.add((r * C + v) * V::N));
-                } else if MASKED && v == C - 1 {
-                    sum.store_some(to, last);
                 } else {
                     sum.store(to);
                 }
