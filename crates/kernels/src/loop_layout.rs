@@ -4,7 +4,7 @@ use pleach_tensor::DType;
 use smallvec::SmallVec;
 
 use crate::loop_plan::{Bits, Constant, Loc, Mode, TileOp, Tiles};
-use crate::select::{Selection, Step};
+use crate::select::{Args, Selection, Step};
 use crate::space::Space;
 use crate::{Scalar, ScalarOp, ScalarProgram, Slice};
 
@@ -84,9 +84,15 @@ impl Layout {
         for (o, reg) in program.outputs.iter().enumerate() {
             let r = root[reg.at()];
             let y = &outputs[o];
+            // The step that makes it must be able to write where it reads.
+            let able = |step: &Step| match step.places(inputs, y)[..] {
+                [] => true,
+                [i] => step.fns.in_place[i].is_some(),
+                _ => false,
+            };
             let gone = |i: usize| {
-                let read = life.last[i].is_none_or(|last| made[r].is_some_and(|made| last <= made));
-                inputs[i] == *y && read
+                let fits = |last| made[r].is_some_and(|made| last <= made && able(&steps[made]));
+                inputs[i] == *y && life.last[i].is_none_or(fits)
             };
             let free = (0..n).all(|i| y.is_apart(&inputs[i]) || gone(i));
             if home[r].is_none()
@@ -207,19 +213,11 @@ impl Layout {
 /// The function of a step, from where its operands are to `dst`.
 fn operation(step: &Step, dst: Loc, locs: &[Loc], inputs: &[Slice], outputs: &[Slice]) -> TileOp {
     let n = inputs.len();
-    // Operands in the memory that the result is written to.
-    let same = |i: &usize| match (locs[step.args[*i]], dst) {
-        (Loc::Stream(x), Loc::Stream(y)) => {
-            inputs.get(usize::from(x)).is_some_and(|x| *x == outputs[usize::from(y) - n])
-        }
-        _ => false,
+    let places = match dst {
+        Loc::Stream(y) => step.places(inputs, &outputs[usize::from(y) - n]),
+        _ => Args::new(),
     };
-    let places: SmallVec<[usize; 4]> = (0..step.args.len()).filter(same).collect();
-    let f = match places[..] {
-        [] => Some(step.fns.apart),
-        [i] => step.fns.in_place[i],
-        _ => None,
-    };
+    let f = places.first().and_then(|&i| step.fns.in_place[i]);
     TileOp {
         f: f.unwrap_or(step.fns.apart),
         dst,

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::patterns::{Pattern, Tree, patterns};
 use crate::tile_fn::{MAX_ARGS, TileFns, tile_fns};
 use crate::vector::Isa;
-use crate::{ScalarInstr, ScalarOp, ScalarProgram};
+use crate::{ScalarInstr, ScalarOp, ScalarProgram, Slice};
 
 /// Registers that a step reads.
 pub(crate) type Args = SmallVec<[usize; MAX_ARGS]>;
@@ -23,6 +23,14 @@ pub(crate) struct Step {
     pub(crate) args: Args,
     /// Bit `i`: the function reads one element of operand `i`.
     pub(crate) scalars: u32,
+}
+
+impl Step {
+    /// The operands that are inputs in this very place.
+    pub(crate) fn places(&self, inputs: &[Slice], place: &Slice) -> Args {
+        let here = |&i: &usize| inputs.get(self.args[i]).is_some_and(|x| x == place);
+        (0..self.args.len()).filter(here).collect()
+    }
 }
 
 /// The program as the selection sees it.
@@ -160,9 +168,7 @@ pub(crate) fn operands(instr: &ScalarInstr) -> impl Iterator<Item = usize> + '_ 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, Reg, Scalar, Slice, run,
-    };
+    use crate::{AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, Reg, Scalar, run};
 
     /// Registers of a pattern that becomes a program.
     struct Written {
