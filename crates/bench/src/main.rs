@@ -60,24 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", compare::run(options)?.display());
             Ok(())
         }
-        What::Gemm(options) => {
-            let products = gemm::run(options)?;
-            if cli.table {
-                println!("{}", gemm::table(&products));
-            } else {
-                products.iter().try_for_each(line)?;
-            }
-            Ok(())
-        }
-        What::Update(options) => {
-            let records = update::run(options)?;
-            if cli.table {
-                println!("{}", record::table(&records));
-            } else {
-                records.iter().try_for_each(line)?;
-            }
-            Ok(())
-        }
+        What::Gemm(options) => show(&gemm::run(options)?, cli.table, gemm::table),
+        What::Update(options) => show(&update::run(options)?, cli.table, record::table),
     }
 }
 
@@ -96,6 +80,19 @@ fn steps(options: &step::Options, table: bool) -> Result<(), Box<dyn Error>> {
         println!("{}", step::table(&measured));
     }
     Ok(())
+}
+
+/// Prints measurements as a table or as lines of JSON.
+fn show<T: Serialize>(
+    measured: &[T],
+    as_table: bool,
+    table: fn(&[T]) -> comfy_table::Table,
+) -> Result<(), Box<dyn Error>> {
+    if as_table {
+        println!("{}", table(measured));
+        return Ok(());
+    }
+    measured.iter().try_for_each(line)
 }
 
 /// A measurement as a line of JSON.

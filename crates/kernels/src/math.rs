@@ -6,9 +6,14 @@
 //!
 //! **Source** Moshier, Cephes (`expf`, `logf`, `tanhf`); erf after N. Juffa's minimax polynomials.
 
+use std::ops::{Add, Mul};
+
 /// Evaluates a polynomial, highest coefficient first.
 #[inline(always)]
-fn horner<const N: usize>(x: f32, c: [f32; N]) -> f32 {
+pub(crate) fn horner<T, const N: usize>(x: T, c: [T; N]) -> T
+where
+    T: Copy + Mul<Output = T> + Add<Output = T>,
+{
     let mut y = c[0];
     let mut i = 1;
     while i < N {
@@ -20,8 +25,17 @@ fn horner<const N: usize>(x: f32, c: [f32; N]) -> f32 {
 
 /// `if c { a } else { b }`, both computed.
 #[inline(always)]
-fn select(c: bool, a: f32, b: f32) -> f32 {
+pub(crate) fn select<T>(c: bool, a: T, b: T) -> T {
     if c { a } else { b }
+}
+
+/// The integer next to a number below 2^51 in size, as a number and as an integer.
+#[inline(always)]
+pub(crate) fn nearest(x: f64) -> (f64, i64) {
+    // Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let shifted = x + ROUND;
+    (shifted - ROUND, (shifted.to_bits() as i64).wrapping_sub(ROUND.to_bits() as i64))
 }
 
 /// 2^n for `-126 ≤ n ≤ 127`.

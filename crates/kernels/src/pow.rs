@@ -2,22 +2,7 @@
 //!
 //! **Source** the series of artanh and exp; special values as in IEEE 754-2019, 9.2.1.
 
-/// Evaluates a polynomial, highest coefficient first.
-#[inline(always)]
-fn horner<const N: usize>(x: f64, c: [f64; N]) -> f64 {
-    let mut y = c[0];
-    let mut i = 1;
-    while i < N {
-        y = y * x + c[i];
-        i += 1;
-    }
-    y
-}
-
-#[inline(always)]
-fn select(c: bool, a: f64, b: f64) -> f64 {
-    if c { a } else { b }
-}
+use crate::math::{horner, nearest, select};
 
 /// `log₂ x` of a normal positive number, to about 1e-13 of itself.
 #[inline(always)]
@@ -43,19 +28,14 @@ fn log2(x: f64) -> f64 {
         ],
     );
     let ln = 2.0 * (s + s * z * series);
-    // An integer below 2⁵¹ as a number, by its bits.
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    let e = f64::from_bits((SHIFT.to_bits() as i64).wrapping_add(e) as u64) - SHIFT;
-    e + ln * std::f64::consts::LOG2_E
+    f64::from(e as i32) + ln * std::f64::consts::LOG2_E
 }
 
 /// `2^t` for `-200 ≤ t ≤ 200`, to about 1e-12 of itself.
 #[inline(always)]
 fn exp2(t: f64) -> f64 {
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    let shifted = t + SHIFT;
-    let r = (t - (shifted - SHIFT)) * std::f64::consts::LN_2;
-    let n = (shifted.to_bits() as i64).wrapping_sub(SHIFT.to_bits() as i64);
+    let (whole, n) = nearest(t);
+    let r = (t - whole) * std::f64::consts::LN_2;
     let series = horner(
         r,
         [

@@ -3,35 +3,22 @@
 //!
 //! **Source** Cody and Waite's reduction by ½π in two parts; the series of sin and cos.
 
+use crate::math::{horner, nearest};
 use crate::tile_fn::TileArgs;
 use crate::vector::Body;
 
 /// From here on the reduction would lose digits, and the standard library is asked.
 const LIMIT: f32 = 1_048_576.0;
 
-/// Evaluates a polynomial, highest coefficient first.
-#[inline(always)]
-fn horner<const N: usize>(x: f64, c: [f64; N]) -> f64 {
-    let mut y = c[0];
-    let mut i = 1;
-    while i < N {
-        y = y * x + c[i];
-        i += 1;
-    }
-    y
-}
-
 /// `sin(x + quarter·½π)` for `abs x < LIMIT`; any number for others, NaN for NaN.
 #[inline(always)]
 fn below_limit(x: f32, quarter: i64) -> f32 {
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
     // The first 33 bits of ½π: its product with a number of turns is exact. Then the rest.
     const HIGH: f64 = 1.570_796_326_734_125_6;
     const LOW: f64 = 6.077_100_506_506_192e-11;
     let x = f64::from(x);
-    let shifted = x * std::f64::consts::FRAC_2_PI + SHIFT;
-    let turns = (shifted.to_bits() as i64).wrapping_add(quarter);
-    let n = shifted - SHIFT;
+    let (n, turns) = nearest(x * std::f64::consts::FRAC_2_PI);
+    let turns = turns.wrapping_add(quarter);
     let r = x - n * HIGH - n * LOW;
     let z = r * r;
     let s = horner(
