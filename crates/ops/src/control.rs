@@ -9,4 +9,5 @@ mod transform;
 mod tree;
 
 pub use scan::{Loop, Scan};
+pub use transform::Recorded;
 pub use tree::Tree;

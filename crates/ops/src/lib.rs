@@ -63,7 +63,7 @@ pub use compose::padding::PadMode;
 pub use compose::pool::PoolOptions;
 pub use compose::resample::{Interpolation, Resize, ResizeTo};
 pub use compose::spatial::{Padding, PerAxis};
-pub use control::{Loop, Scan, Tree};
+pub use control::{Loop, Recorded, Scan, Tree};
 pub use cost::{Axis, AxisRelations, Cost};
 pub use custom::{Custom, Registry};
 pub use ext::{GraphExt, RUNS, SEED, run_variables};

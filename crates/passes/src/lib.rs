@@ -11,12 +11,18 @@
 //! *Architecture Invariant:* a pass never changes the meaning beyond its declared class, and the
 //! test suite knows the class.
 
+mod all_steps;
 mod claims;
 mod class;
+mod defer;
 mod facts;
+mod family;
 mod fold;
 mod fuse;
+mod hoist;
+mod join;
 mod ledger;
+mod lookup;
 mod loops;
 mod pass;
 mod pattern;
@@ -26,14 +32,19 @@ mod prune;
 pub mod rules;
 mod share;
 mod simplify;
+mod stash;
 pub mod testing;
 mod totals;
 
 pub use class::{Class, Classes, Level};
+pub use defer::Defer;
 pub use facts::Range;
 pub use fold::Fold;
 pub use fuse::Fuse;
+pub use hoist::Hoist;
+pub use join::Join;
 pub use ledger::{Entry, Ledger, PassRecord, Skip};
+pub use lookup::Lookup;
 pub use pass::{Evaluate, Outcome, Pass, PassCx, PassError};
 pub use pattern::{Match, Pattern};
 pub use pipeline::Pipeline;
@@ -42,4 +53,5 @@ pub use prune::Prune;
 pub use rules::{Guard, Rule, RuleError};
 pub use share::Share;
 pub use simplify::Simplify;
+pub use stash::Stash;
 pub use totals::{Delta, Totals, live_bytes};

@@ -6,7 +6,10 @@ use pleach_graph::{NodeMap, Rewrite};
 use pleach_ops::{Graph, Op};
 
 use crate::loops;
-use crate::{Fold, Fuse, Ledger, Outcome, Pass, PassCx, PassError, Prune, Share, Simplify, Totals};
+use crate::{
+    Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx, PassError, Prune, Share,
+    Simplify, Stash, Totals,
+};
 
 /// A list of passes, in order, and the rules that it leaves out.
 #[derive(Clone, Debug)]
@@ -20,11 +23,20 @@ impl Default for Pipeline {
         Pipeline::new(vec![
             // First, so that nothing works on what no output needs.
             Arc::new(Prune),
+            // Before rules, which may make different what two loops compute alike.
+            Arc::new(Stash::default()),
+            // What is left of a gradient's loop: sums, then what needs no loop.
+            Arc::new(Defer::default()),
+            Arc::new(Hoist::default()),
+            // After products of slices became products of rows.
+            Arc::new(Lookup),
             // Before rules, which see constants.
             Arc::new(Fold),
             Arc::new(Simplify::default()),
             // Rules bring constants together.
             Arc::new(Fold),
+            // Whole loops of small parts are one region of a step.
+            Arc::new(Join),
             // What rules made equal or dead, before regions are grown by counting uses.
             Arc::new(Share),
             Arc::new(Prune),

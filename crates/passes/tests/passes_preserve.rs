@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use pleach_passes::testing::{agree, interpreted, preserves, recipes, scale_of};
-use pleach_passes::{Class, Fold, Fuse, Level, Pass, Pipeline, Prune, Share, Simplify};
+use pleach_passes::{
+    Class, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pipeline, Prune, Share, Simplify,
+    Stash,
+};
 use pleach_tensor::Key;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence, RngSeed};
@@ -20,6 +23,11 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Share),
+        Arc::new(Stash::default()),
+        Arc::new(Defer::default()),
+        Arc::new(Hoist::default()),
+        Arc::new(Lookup),
+        Arc::new(Join),
         Arc::new(Fuse::default()),
         Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3 }),
     ]

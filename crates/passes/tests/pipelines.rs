@@ -81,8 +81,11 @@ fn passes_and_rules_are_left_out_by_name() {
 fn passes_are_inserted_and_cut_off() {
     let names = |p: Pipeline| p.passes().iter().map(|p| p.name()).collect::<Vec<_>>().join(" ");
     let p = || Pipeline::default();
-    assert_eq!(names(p()), "prune fold simplify fold share prune fuse prune");
-    assert_eq!(names(p().prefix(2)), "prune fold");
+    assert_eq!(
+        names(p()),
+        "prune stash defer hoist lookup fold simplify fold join share prune fuse prune"
+    );
+    assert_eq!(names(p().prefix(2)), "prune stash");
     let with =
         names(p().prefix(3).insert_after("prune", Wreck(Damage::None)).insert_after("no", Fold));
     assert_eq!(with, "prune wreck fold simplify fold");

@@ -1,4 +1,4 @@
-//! What derivatives of loops share: recording a new loop.
+//! What derivatives and rewrites of loops share: recording a new loop.
 
 use std::sync::Arc;
 
@@ -14,9 +14,33 @@ pub(super) type Given = (Type, NodeId);
 
 /// A new loop with its operands.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub struct Recorded {
     pub(super) of: Arc<Loop>,
     operands: Vec<NodeId>,
+}
+
+impl Loop {
+    /// Records a loop of so many steps, from the first slice to the last or in reverse: `step` maps
+    /// the carries, then one slice of each value of `slices`, to new carries and what is stacked. It
+    /// may use any value around it. Slices that it does not use are left out. `None` if something
+    /// was refused, such as a carry that changes its type, or a first axis that is not `length`.
+    pub fn record(
+        g: &Graph,
+        (length, reverse): (usize, bool),
+        carries: &[NodeId],
+        slices: &[NodeId],
+        step: impl FnOnce(&[NodeId]) -> Vec<NodeId>,
+    ) -> Option<Recorded> {
+        let carried: Vec<Given> = carries.iter().map(|&id| (g.ty(id), id)).collect();
+        let slice = |&id: &NodeId| -> Option<Given> {
+            let ty = g.ty(id);
+            let item = ty.with_shape(ty.shape().without(&[0])).ok()?;
+            (ty.shape().first() == Some(&length)).then_some((item, id))
+        };
+        let sliced: Vec<Given> = slices.iter().map(slice).collect::<Option<_>>()?;
+        let header = Header { length, carries: 0, slices: 0, reverse };
+        Recorded::new(g, header, &carried, &sliced, &[], step)
+    }
 }
 
 impl Recorded {
@@ -74,9 +98,9 @@ impl Recorded {
         Some(Recorded { of, operands })
     }
 
-    /// Records result number `result`.
+    /// Records result number `result`, as [`Loop`] numbers them.
     #[track_caller]
-    pub(super) fn result(&self, g: &Graph, result: usize) -> NodeId {
+    pub fn result(&self, g: &Graph, result: usize) -> NodeId {
         g.push(Op::Scan(Scan::new(self.of.clone(), result)), &self.operands)
     }
 }

@@ -28,6 +28,11 @@ impl Take {
     pub fn new(axis: usize) -> Take {
         Take { axis }
     }
+
+    /// The axis.
+    pub fn axis(&self) -> usize {
+        self.axis
+    }
 }
 
 impl<'g> Var<'g> {

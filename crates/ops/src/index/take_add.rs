@@ -31,7 +31,13 @@ impl TakeAdd {
         TakeAdd { axis: axis.try_into().unwrap_or(u32::MAX), len }
     }
 
-    fn axis(&self) -> usize {
+    /// Length of the axis that indices become.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The axis.
+    pub fn axis(&self) -> usize {
         self.axis as usize
     }
 }

@@ -37,6 +37,11 @@ impl Pad {
         Pad { widths: widths.into(), value: Real(value) }
     }
 
+    /// How much is before and after, for every axis.
+    pub fn widths(&self) -> &[(usize, usize)] {
+        &self.widths
+    }
+
     /// What is around the operand.
     pub fn value(&self) -> f64 {
         self.value.0
