@@ -1,6 +1,6 @@
 //! Memory: which storage lives when, who takes over whose memory, where everything lies.
 
-use pleach_kernels::{Action, BufferId, Kernel, Slice};
+use pleach_kernels::{BufferId, Kernel, Slice};
 
 use crate::assign::Output;
 use crate::lower::{Lowered, Storage};
@@ -33,7 +33,7 @@ impl Arena {
     pub(crate) fn new(lowered: &Lowered, outputs: &[Output]) -> Arena {
         let n = lowered.storages.len();
         let mut leaves = Vec::new();
-        let end = timeline(lowered.instrs.iter().map(|i| &i.kernel), 0, &[], &mut leaves);
+        let end = timeline(&mut lowered.instrs.iter().map(|i| &i.kernel), 0, &[], &mut leaves);
         let mut first = vec![usize::MAX; n];
         let mut last = vec![0usize; n];
         for leaf in &leaves {
@@ -60,7 +60,7 @@ impl Arena {
         let mut in_place = 0;
         for leaf in &leaves {
             let at = leaf.at;
-            let Some(Kernel::Loop { inputs, outputs: written, .. }) = leaf.kernel else { continue };
+            let Kernel::Loop { inputs, outputs: written, .. } = leaf.kernel else { continue };
             for y in written {
                 let s = y.buffer.0 as usize;
                 if bytes(s).is_none() || first[s] != at || owner[s] != s {
@@ -109,10 +109,10 @@ impl Arena {
     }
 }
 
-/// An instruction that is no loop, or a copy of a loop, in the order of time.
+/// An instruction that is no loop, in the order of time.
 struct Leaf<'a> {
     at: usize,
-    kernel: Option<&'a Kernel>,
+    kernel: &'a Kernel,
     reads: Vec<&'a Slice>,
     writes: Vec<&'a Slice>,
     /// When the loops around it begin and end, the outermost first.
@@ -122,29 +122,21 @@ struct Leaf<'a> {
 /// Appends the leaves of `kernels`, the first of which is at time `now`; answers the time after the
 /// last. A loop ends after its last leaf: what it needs in every step outlives that leaf.
 fn timeline<'a>(
-    kernels: impl Iterator<Item = &'a Kernel>,
+    kernels: &mut dyn Iterator<Item = &'a Kernel>,
     mut now: usize,
     loops: &[(usize, usize)],
     leaves: &mut Vec<Leaf<'a>>,
 ) -> usize {
     for kernel in kernels {
-        let Kernel::Repeat { actions, .. } = kernel else {
+        let Kernel::Repeat { body, .. } = kernel else {
             let (reads, writes) = (kernel.inputs(), kernel.outputs());
-            leaves.push(Leaf { at: now, kernel: Some(kernel), reads, writes, loops: loops.into() });
+            leaves.push(Leaf { at: now, kernel, reads, writes, loops: loops.into() });
             now += 1;
             continue;
         };
         let (start, begin) = (leaves.len(), now);
-        for action in actions {
-            let inside = [loops, &[(begin, usize::MAX)]].concat();
-            if let Action::Run(kernel) = action {
-                now = timeline(std::iter::once(kernel), now, &inside, leaves);
-            } else {
-                let (reads, writes) = (action.inputs(), action.outputs());
-                leaves.push(Leaf { at: now, kernel: None, reads, writes, loops: inside });
-                now += 1;
-            }
-        }
+        let inside = [loops, &[(begin, usize::MAX)]].concat();
+        now = timeline(&mut body.iter(), now, &inside, leaves);
         leaves[start..].iter_mut().for_each(|leaf| leaf.loops[loops.len()].1 = now);
         now += 1;
     }
@@ -154,6 +146,7 @@ fn timeline<'a>(
 /// Do both slices touch the same bytes, element by element?
 fn same_place(x: &Slice, y: &Slice) -> bool {
     x.offset == y.offset
+        && x.moves == y.moves
         && x.dims == y.dims
         && x.strides == y.strides
         && x.dtype.size() == y.dtype.size()
@@ -234,8 +227,7 @@ mod tests {
         let inner = lowered.fresh(&ty);
         let (program, node) = (copy_program(F32), NodeId::new(0));
         let copy = Kernel::Loop { program, inputs: vec![outer], outputs: vec![inner] };
-        let actions = vec![Action::Run(copy)];
-        lowered.emit(node, Kernel::Repeat { length: 2, reverse: false, actions });
+        lowered.emit(node, Kernel::Repeat { length: 2, reverse: false, body: vec![copy] });
         let arena = Arena::new(&lowered, &[]);
         assert_eq!(arena.in_place, 0);
         assert_ne!(arena.offsets[0], arena.offsets[1]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pleach_graph::{NodeId, Root};
-use pleach_kernels::{Action, BufferId, Kernel, Slice};
+use pleach_kernels::{BufferId, Kernel, Slice};
 use pleach_ops::Graph;
 use pleach_tensor::Type;
 
@@ -164,8 +164,8 @@ impl Lowered {
 
 /// Can the instruction stop a run? Variables are written after everything that can.
 fn can_fail(kernel: &Kernel) -> bool {
-    if let Kernel::Repeat { actions, .. } = kernel {
-        return actions.iter().any(|a| matches!(a, Action::Run(kernel) if can_fail(kernel)));
+    if let Kernel::Repeat { body, .. } = kernel {
+        return body.iter().any(can_fail);
     }
     matches!(
         kernel,
@@ -181,16 +181,7 @@ fn can_fail(kernel: &Kernel) -> bool {
 /// Applies `f` to every slice of an instruction.
 pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
     match kernel {
-        Kernel::Repeat { actions, .. } => {
-            for action in actions {
-                match action {
-                    Action::Run(kernel) => map_slices(kernel, f),
-                    Action::Load { stacked, item } | Action::Store { item, stacked } => {
-                        [stacked, item].into_iter().for_each(f);
-                    }
-                }
-            }
-        }
+        Kernel::Repeat { body, .. } => body.iter_mut().for_each(|kernel| map_slices(kernel, f)),
         Kernel::Loop { inputs, outputs, .. } => inputs.iter_mut().chain(outputs).for_each(f),
         Kernel::Reduce { input, output, .. }
         | Kernel::ArgMax { input, output, .. }

@@ -17,6 +17,7 @@
 mod arena;
 mod assign;
 mod error;
+mod in_place;
 mod interpreted;
 mod lower;
 mod lower_fused;

@@ -1,11 +1,28 @@
 //! Lowering of loops: only what the results that are asked for need is computed.
 
+use std::collections::HashMap;
+
 use pleach_graph::{Node, NodeId};
-use pleach_kernels::{Action, BufferId, Kernel, Slice};
+use pleach_kernels::{BufferId, Kernel, Moves, Slice};
 use pleach_ops::{Loop, Op, Scan};
 use pleach_tensor::Type;
 
-use crate::lower::Lowered;
+use crate::lower::{Lowered, Storage};
+
+/// Where a carry lies in all steps and after the last, one after the other; in reverse, after the
+/// last step comes first.
+struct Track {
+    /// The initial value.
+    first: Slice,
+    /// The final value.
+    last: Slice,
+    /// The carry of a step, and the next one.
+    carry: Slice,
+    next: Slice,
+    /// What all steps see, and what they make of it.
+    before: Slice,
+    after: Slice,
+}
 
 /// Which parts of a loop are needed.
 struct Needed {
@@ -61,94 +78,144 @@ impl Lowered {
         let outer = self.site;
         self.site = Some(outer.unwrap_or(id));
 
-        // Carries: memory of their own, that begins with the initial value.
+        // Carries: those that are asked for in all steps lie where they are stacked, all others in
+        // memory of their own. They begin with the initial value.
         let types: Vec<&Type> = body.param_types().collect();
         let mut params: Vec<Option<Slice>> = vec![None; body.params()];
+        let mut next: Vec<Option<Slice>> = vec![None; carries];
+        let mut results: HashMap<usize, Slice> = HashMap::new();
         for c in (0..carries).filter(|&c| needed.results[c]) {
-            let (init, carry) = (self.value(x[c]), self.fresh(types[c]));
-            self.copy(id, init, carry.clone());
-            params[c] = Some(carry);
+            let init = self.value(x[c]);
+            if asked.contains(&of.stacked_carry(c)) {
+                let track = self.track(of, types[c]);
+                self.copy(id, init, track.first);
+                results.insert(c, track.last);
+                results.insert(of.stacked_carry(c), track.before);
+                // A result that is the new carry lies there as well.
+                let same = |r: &usize| body.results().get(*r) == Some(&body.results()[c]);
+                let after = (carries..body.results().len()).filter(same);
+                results.extend(after.map(|r| (r, track.after.clone())));
+                (params[c], next[c]) = (Some(track.carry), Some(track.next));
+            } else {
+                let carry = self.fresh(types[c]);
+                self.copy(id, init, carry.clone());
+                results.insert(c, carry.clone());
+                (params[c], next[c]) = (Some(carry.clone()), Some(carry));
+            }
         }
         let mut stacked: Vec<(usize, Slice)> = Vec::new();
         for &(id, result) in &siblings {
-            if result < carries {
-                let carry = params[result].clone().expect("a carry that is asked for");
-                self.values.insert(id, carry);
+            if let Some(slice) = results.get(&result) {
+                self.values.insert(id, slice.clone());
             } else if let Some(ty) = of.result_type(result) {
                 let slice = self.fresh(&ty);
                 self.values.insert(id, slice.clone());
+                results.insert(result, slice.clone());
                 stacked.push((result, slice));
             }
         }
         let captured: Vec<(NodeId, NodeId)> =
             (carries + of.slices()..body.params()).map(|i| (NodeId::new(i), x[i])).collect();
-        let mut splats = std::collections::HashMap::new();
+        let mut splats = HashMap::new();
         for (param, operand) in &captured {
             match self.splats.get(operand) {
                 Some(splat) => {
                     splats.insert(*param, splat.clone());
                 }
-                None => params[param.index()] = Some(self.value(*operand)),
+                None => {
+                    params[param.index()] =
+                        Some(self.settled(id, x[param.index()], types[param.index()]))
+                }
             }
         }
-        let sliced: Vec<Slice> =
-            (carries..carries + of.slices()).map(|i| self.value(x[i])).collect();
+        for i in (carries..carries + of.slices()).filter(|&i| needed.nodes[i]) {
+            let ty = of.operand_type(i).expect("an operand of the loop");
+            params[i] = self.settled(id, x[i], &ty).stepped();
+        }
 
         self.depth += 1;
         let instrs = std::mem::take(&mut self.instrs);
         let values = std::mem::take(&mut self.values);
         let splats = std::mem::replace(&mut self.splats, splats);
-        let mut actions = Vec::new();
-        for (i, stacked) in (carries..).zip(sliced).filter(|(i, _)| needed.nodes[*i]) {
-            let item = self.fresh(types[i]);
-            params[i] = Some(item.clone());
-            actions.push(Action::Load { stacked, item });
-        }
-        for (result, slice) in stacked.iter().filter(|(r, _)| *r >= of.stacked_carry(0)) {
-            let item =
-                params[result - of.stacked_carry(0)].clone().expect("a carry that is asked for");
-            actions.push(Action::Store { item, stacked: slice.clone() });
-        }
         for (i, slice) in params.iter().enumerate() {
             if let Some(slice) = slice {
                 self.values.insert(NodeId::new(i), slice.clone());
             }
         }
         self.scope(&body.nodes().iter().collect::<Vec<_>>(), &needed.nodes);
-        self.flush(&mut actions);
-        for (result, slice) in stacked.iter().filter(|(r, _)| *r < of.stacked_carry(0)) {
-            let item = self.value(NodeId::new(body.results()[*result]));
-            actions.push(Action::Store { item, stacked: slice.clone() });
+        for (result, slice) in stacked {
+            let item = self.value(NodeId::new(body.results()[result]));
+            if let Some(to) = slice.stepped() {
+                self.copy(id, item, to);
+            }
         }
-        self.carry_over(id, of, &params, &needed.results);
-        self.flush(&mut actions);
+        self.carry_over(id, of, &params, &next);
+        self.write_in_place();
         self.depth -= 1;
-        self.instrs = instrs;
+        let body = std::mem::replace(&mut self.instrs, instrs);
+        let body = body.into_iter().map(|instr| instr.kernel).collect();
         self.values = values;
         self.splats = splats;
-        let repeat = Kernel::Repeat { length: of.length(), reverse: of.is_reversed(), actions };
-        self.emit(id, repeat);
+        self.emit(id, Kernel::Repeat { length: of.length(), reverse: of.is_reversed(), body });
         self.site = outer;
     }
 
-    /// The instructions so far become actions of the loop.
-    fn flush(&mut self, actions: &mut Vec<Action>) {
-        actions.extend(self.instrs.drain(..).map(|instr| Action::Run(instr.kernel)));
+    /// The value of an operand where the steps of an inner loop find it: what moves with the steps
+    /// of the loop around it is copied.
+    fn settled(&mut self, id: NodeId, operand: NodeId, ty: &Type) -> Slice {
+        let slice = self.value(operand);
+        if slice.moves.is_none() {
+            return slice;
+        }
+        let still = self.fresh(ty);
+        self.copy(id, slice, still.clone());
+        still
+    }
+
+    /// Memory for a carry in all steps and after the last.
+    fn track(&mut self, of: &Loop, ty: &Type) -> Track {
+        let (steps, item) = (of.length(), ty.numel());
+        let bytes = ty.bytes().saturating_mul(steps + 1);
+        let buffer = self.storage(Storage::Arena { bytes });
+        let slice = |offset| Slice::new(buffer, ty.dtype(), offset, ty.shape());
+        let dims: Vec<usize> = [steps].iter().chain(ty.shape().iter()).copied().collect();
+        let stacked = |offset| Slice::new(buffer, ty.dtype(), offset, &dims);
+        let moving = |offset| {
+            let moves = Some(Moves { by: item as isize, steps });
+            Slice { moves, ..slice(offset) }
+        };
+        let (before, after) = if of.is_reversed() { (item, 0) } else { (0, item) };
+        let (start, end) = if of.is_reversed() { (steps * item, 0) } else { (0, steps * item) };
+        Track {
+            first: slice(start),
+            last: slice(end),
+            carry: moving(before),
+            next: moving(after),
+            before: stacked(before),
+            after: stacked(after),
+        }
     }
 
     /// The new carries become the carries. What is read from the memory of a carry is saved before
     /// any carry is written.
-    fn carry_over(&mut self, id: NodeId, of: &Loop, carries: &[Option<Slice>], needed: &[bool]) {
-        let memory: Vec<BufferId> =
-            carries[..of.carries()].iter().flatten().map(|slice| slice.buffer).collect();
+    fn carry_over(
+        &mut self,
+        id: NodeId,
+        of: &Loop,
+        carries: &[Option<Slice>],
+        next: &[Option<Slice>],
+    ) {
+        let memory: Vec<BufferId> = next.iter().flatten().map(|slice| slice.buffer).collect();
         let mut moves = Vec::new();
-        for c in (0..of.carries()).filter(|&c| needed[c]) {
+        for (c, to) in next.iter().enumerate() {
+            let Some(to) = to.clone() else { continue };
             let mut from = self.value(NodeId::new(of.body().results()[c]));
-            let to = carries[c].clone().expect("a carry that is needed");
             if from == to {
                 continue;
             }
-            if memory.contains(&from.buffer) {
+            // The old carry on a track stays where it is.
+            let tracked = carries[c] != next[c] && Some(&from) == carries[c].as_ref();
+            if memory.contains(&from.buffer) && !tracked {
                 let ty = of.result_type(c).expect("a carry");
                 let saved = self.fresh(&ty);
                 self.copy(id, from, saved.clone());

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use pleach_graph::NodeId;
 use pleach_kernels::{
-    Action, AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, RunError, Slice, run,
-    run_timed,
+    AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, RunError, Slice, run, run_timed,
 };
 use pleach_ops::{EvalError, Graph, GraphExt, Input, Op, Params, Var, Variable};
 use pleach_tensor::{Tensor, Type, for_dtype};
@@ -116,7 +115,7 @@ impl Plan {
         specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
 
         let mut kernels: BTreeMap<&'static str, usize> = BTreeMap::new();
-        each_kernel(lowered.instrs.iter().map(|i| &i.kernel), &mut |kernel| {
+        each_kernel(&mut lowered.instrs.iter().map(|i| &i.kernel), &mut |kernel| {
             *kernels.entry(kernel.name()).or_default() += 1;
         });
         let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
@@ -293,16 +292,11 @@ impl Plan {
 }
 
 /// Calls `f` for every instruction, those of loops included.
-fn each_kernel<'a>(kernels: impl Iterator<Item = &'a Kernel>, f: &mut dyn FnMut(&'a Kernel)) {
+fn each_kernel<'a>(kernels: &mut dyn Iterator<Item = &'a Kernel>, f: &mut dyn FnMut(&'a Kernel)) {
     for kernel in kernels {
         f(kernel);
-        if let Kernel::Repeat { actions, .. } = kernel {
-            let inner = actions.iter().filter_map(|action| match action {
-                Action::Run(kernel) => Some(kernel),
-                _ => None,
-            });
-            let inner: Vec<&Kernel> = inner.collect();
-            each_kernel(inner.into_iter(), f);
+        if let Kernel::Repeat { body, .. } = kernel {
+            each_kernel(&mut body.iter(), f);
         }
     }
 }

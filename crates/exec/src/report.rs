@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pleach_kernels::{Action, Kernel, Slice};
+use pleach_kernels::{Kernel, Slice};
 
 use crate::work::flops;
 
@@ -42,15 +42,11 @@ impl Moved {
 
 /// Bytes that an instruction reads and writes.
 fn moved(kernel: &Kernel) -> (u64, u64) {
-    let Kernel::Repeat { length, actions, .. } = kernel else {
+    let Kernel::Repeat { length, body, .. } = kernel else {
         return (once(&kernel.inputs()), once(&kernel.outputs()));
     };
-    let step = actions.iter().map(|action| match action {
-        Action::Run(kernel) => moved(kernel),
-        // One slice is copied.
-        Action::Load { item, .. } | Action::Store { item, .. } => (once(&[item]), once(&[item])),
-    });
-    let (read, written) = step.fold((0, 0), |sum: (u64, u64), (r, w)| (sum.0 + r, sum.1 + w));
+    let (read, written) =
+        body.iter().map(moved).fold((0, 0), |sum: (u64, u64), (r, w)| (sum.0 + r, sum.1 + w));
     let steps = *length as u64;
     (read.saturating_mul(steps), written.saturating_mul(steps))
 }

@@ -1,6 +1,6 @@
 //! The arithmetic of an instruction.
 
-use pleach_kernels::{Action, Kernel, LinalgOp, RandomOp, ScalarOp, Slice};
+use pleach_kernels::{Kernel, LinalgOp, RandomOp, ScalarOp, Slice};
 
 /// Operations of an instruction, counted as the operators' costs are: a multiply-add is 2, any
 /// function of one element 1, a copy or a constant none.
@@ -26,12 +26,9 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             RandomOp::Normal => times(numel(output), 40),
         },
         Kernel::Linalg { op, inputs, output, .. } => linalg(*op, inputs, output),
-        Kernel::Repeat { length, actions, .. } => {
-            let step = actions.iter().map(|action| match action {
-                Action::Run(kernel) => flops(kernel),
-                Action::Load { .. } | Action::Store { .. } => 0,
-            });
-            times(step.fold(0, u64::saturating_add), *length as u64)
+        Kernel::Repeat { length, body, .. } => {
+            let step = body.iter().map(flops).fold(0, u64::saturating_add);
+            times(step, *length as u64)
         }
         Kernel::Take { .. }
         | Kernel::Gather { .. }
@@ -98,9 +95,8 @@ mod tests {
             output: slice(&[]),
         };
         assert_eq!(flops(&reduce), 6);
-        let load = Action::Load { stacked: slice(&[7, 6]), item: slice(&[6]) };
-        let actions = vec![load, Action::Run(body), Action::Run(reduce)];
-        assert_eq!(flops(&Kernel::Repeat { length: 7, reverse: false, actions }), 7 * 18);
+        let body = vec![body, reduce];
+        assert_eq!(flops(&Kernel::Repeat { length: 7, reverse: false, body }), 7 * 18);
     }
 
     #[test]

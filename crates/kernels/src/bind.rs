@@ -76,7 +76,11 @@ impl<'a> Bound<'a> {
 /// A `Mem` promises that each buffer of the checked program has its piece, long enough, aligned,
 /// and borrowed (exclusively if writable) for the run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mem<'a>(pub(crate) &'a [Bound<'a>]);
+pub(crate) struct Mem<'a> {
+    pub(crate) buffers: &'a [Bound<'a>],
+    /// The slice that the step of the innermost loop sees: one of its steps. 0 outside of loops.
+    pub(crate) at: usize,
+}
 
 impl Mem<'_> {
     /// Element `[0, 0, …]` of a slice of the checked program.
@@ -85,21 +89,25 @@ impl Mem<'_> {
     /// `slice` passed [`Checker`](crate::check::Checker) for the program of this memory.
     #[inline]
     pub(crate) unsafe fn ptr(self, slice: &Slice) -> *mut u8 {
-        let base = self.0[slice.buffer.0 as usize].ptr;
+        let base = self.buffers[slice.buffer.0 as usize].ptr;
         if slice.dims.contains(&0) {
             return base;
         }
-        // SAFETY: a checked slice that is not empty starts inside of its buffer.
-        unsafe { base.add(slice.offset * slice.dtype.size()) }
+        let moved = slice.moves.map_or(0, |moves| moves.by * self.at as isize);
+        // SAFETY: a checked slice that is not empty starts inside of its buffer, in every step of
+        // the loop that it was checked for.
+        unsafe { base.offset((slice.offset as isize + moved) * slice.dtype.size() as isize) }
     }
 
-    /// A byte of a buffer.
+    /// A byte of a buffer, `moves` bytes further in each step.
     ///
     /// # Safety
-    /// The buffer of the checked program has this byte.
+    /// The buffer of the checked program has this byte, in every step.
     #[inline(always)]
-    pub(crate) unsafe fn byte(self, buffer: u32, byte: usize) -> *mut u8 {
+    pub(crate) unsafe fn byte(self, buffer: u32, byte: usize, moves: isize) -> *mut u8 {
         // SAFETY: the caller's promise.
-        unsafe { self.0[buffer as usize].ptr.add(byte) }
+        unsafe {
+            self.buffers[buffer as usize].ptr.offset(byte as isize + moves * self.at as isize)
+        }
     }
 }

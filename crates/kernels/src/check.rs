@@ -6,6 +6,8 @@ use crate::{BufferSpec, Fault, MAX_RANK, Slice};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checker<'a> {
     pub(crate) buffers: &'a [BufferSpec],
+    /// Steps of the innermost loop; `None` outside of loops.
+    pub(crate) steps: Option<usize>,
 }
 
 impl Checker<'_> {
@@ -18,6 +20,9 @@ impl Checker<'_> {
             return Err(Fault::Rank { dims: dims.len(), strides: strides.len() });
         }
         let out = Fault::OutOfBounds { buffer: *buffer };
+        if slice.moves.is_some_and(|moves| Some(moves.steps) != self.steps) {
+            return Err(Fault::Moves { buffer: *buffer });
+        }
         // The product of all lengths but zeros fits: no later product of some of them overflows.
         let numel = dims.iter().filter(|&&n| n != 0).try_fold(1usize, |p, &n| p.checked_mul(n));
         let numel_fits = numel.is_some_and(|n| n <= isize::MAX as usize / 16);

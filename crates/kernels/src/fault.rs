@@ -33,6 +33,12 @@ pub enum Fault {
         /// The buffer.
         buffer: BufferId,
     },
+    /// A slice moves with the steps of a loop that its instruction does not stand in.
+    #[error("a slice of buffer {} moves with another loop", .buffer.0)]
+    Moves {
+        /// The buffer.
+        buffer: BufferId,
+    },
     /// A read-only buffer is written.
     #[error("buffer {} is read-only", .buffer.0)]
     ReadOnly {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Action, Axes, CumulativeOp, HostCall, LinalgOp, RandomOp, ReduceOp, ScalarProgram, Slice,
-    Window, Windows,
+    Axes, CumulativeOp, HostCall, LinalgOp, RandomOp, ReduceOp, ScalarProgram, Slice, Window,
+    Windows,
 };
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
@@ -199,8 +199,8 @@ pub enum Kernel {
         length: usize,
         /// From the last slice to the first?
         reverse: bool,
-        /// What every step does.
-        actions: Vec<Action>,
+        /// What every step does, in order. Slices that move are other ones in every step.
+        body: Vec<Kernel>,
     },
     /// A function outside of this crate. Allocates.
     Call {
@@ -262,7 +262,7 @@ impl Kernel {
             }
             Kernel::Scatter { x, indices, src, .. } => vec![x, indices, src],
             Kernel::Iota { .. } => vec![],
-            Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::inputs).collect(),
+            Kernel::Repeat { body, .. } => body.iter().flat_map(Kernel::inputs).collect(),
             Kernel::Random { key, .. } => vec![key],
             Kernel::FoldIn { key, n, .. } => vec![key, n],
         }
@@ -274,7 +274,7 @@ impl Kernel {
             Kernel::Loop { outputs, .. } => outputs.iter().collect(),
             Kernel::Linalg { work, output, .. } => vec![work, output],
             Kernel::Gemm { c, .. } => vec![c],
-            Kernel::Repeat { actions, .. } => actions.iter().flat_map(Action::outputs).collect(),
+            Kernel::Repeat { body, .. } => body.iter().flat_map(Kernel::outputs).collect(),
             Kernel::Reduce { output, .. }
             | Kernel::ArgMax { output, .. }
             | Kernel::ArgMin { output, .. }

@@ -88,10 +88,9 @@ pub use lowering::{
 };
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
-pub use repeat::Action;
 pub use run::{RunError, run, run_timed};
 pub use scalar::{Scalar, ScalarOp};
 pub use scalar_program::{Reg, ScalarInstr, ScalarProgram};
-pub use slice::{BufferId, Slice, Strides};
+pub use slice::{BufferId, Moves, Slice, Strides};
 pub use space::MAX_RANK;
 pub use vector::Isa;

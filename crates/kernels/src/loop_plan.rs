@@ -56,6 +56,8 @@ pub(crate) struct Stream {
     pub(crate) buffer: u32,
     /// Its first element, in bytes from the start of the buffer.
     pub(crate) byte: usize,
+    /// How far it moves in a step of the loop around it, in bytes.
+    pub(crate) moves: isize,
     /// Bytes of an element.
     pub(crate) size: usize,
     /// Strides over the joined axes.
@@ -168,7 +170,9 @@ impl LoopPlan {
         let stream = |(slice, strides): (&&Slice, Strides)| {
             let size = slice.dtype.size();
             // Only empty slices, which are never looked at, may start outside of their buffer.
-            Stream { buffer: slice.buffer.0, byte: slice.offset.wrapping_mul(size), size, strides }
+            let byte = slice.offset.wrapping_mul(size);
+            let moves = slice.moves.map_or(0, |moves| moves.by.wrapping_mul(size as isize));
+            Stream { buffer: slice.buffer.0, byte, moves, size, strides }
         };
         let loads = layout.modes.into_iter().enumerate();
         Ok(LoopPlan {

@@ -92,8 +92,8 @@ impl LoopPlan {
                     (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
                 }
                 for &(from, o) in &self.stores {
-                    let Stream { buffer, byte, size, strides } = &self.streams[o];
-                    let (dst, src) = (mem.byte(*buffer, *byte), tile.at(from));
+                    let Stream { buffer, byte, moves, size, strides } = &self.streams[o];
+                    let (dst, src) = (mem.byte(*buffer, *byte, *moves), tile.at(from));
                     for_size!(size, T => {
                         store::<T>(dst.cast(), src.cast(), &self.tiles.dims, strides, start, n);
                     });
@@ -108,12 +108,12 @@ impl LoopPlan {
     /// As for [`LoopPlan::task`]; `start` is an element of the index space.
     #[inline(always)]
     unsafe fn locate(&self, mem: Mem<'_>, start: usize, tile: &mut Tile) {
-        for (at, Stream { buffer, byte, size, strides }) in
+        for (at, Stream { buffer, byte, moves, size, strides }) in
             tile.streams.iter_mut().zip(&self.streams)
         {
             let offset = offset_of(&self.tiles.dims, strides, start) * *size as isize;
             // SAFETY: the element is in bounds.
-            at.write(unsafe { mem.byte(*buffer, *byte).offset(offset) });
+            at.write(unsafe { mem.byte(*buffer, *byte, *moves).offset(offset) });
         }
     }
 
@@ -123,7 +123,7 @@ impl LoopPlan {
     /// As for [`LoopPlan::task`]; the range lies in the index space.
     unsafe fn load(&self, mem: Mem<'_>, start: usize, n: usize, first: bool, tile: &Tile) {
         for &(input, mode) in &self.loads {
-            let Stream { buffer, byte, size, strides } = &self.streams[input];
+            let Stream { buffer, byte, moves, size, strides } = &self.streams[input];
             let dst = match mode {
                 Mode::Direct => continue,
                 Mode::Once(_) if !first => continue,
@@ -141,7 +141,7 @@ impl LoopPlan {
                 // SAFETY: the slot holds `len` elements, apart from all buffers; the source's
                 // elements were checked. All elements of a scalar are its first.
                 unsafe {
-                    let src = mem.byte(*buffer, *byte).cast();
+                    let src = mem.byte(*buffer, *byte, *moves).cast();
                     load::<T>(tile.at(dst).cast(), src, dims, strides, start, n);
                 }
             });

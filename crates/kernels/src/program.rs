@@ -64,7 +64,7 @@ impl Program {
         let mut steps = Vec::with_capacity(instrs.len());
         let mut aligns = vec![1; buffers.len()];
         for (instr, kernel) in instrs.iter().enumerate() {
-            let step = prepare(kernel, Checker { buffers: &buffers })
+            let step = prepare(kernel, Checker { buffers: &buffers, steps: None })
                 .map_err(|fault| ProgramError { instr, kernel: kernel.name(), fault })?;
             steps.push(step);
             for slice in kernel.inputs().into_iter().chain(kernel.outputs()) {
@@ -87,8 +87,8 @@ impl Program {
 }
 
 pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn Step>, Fault> {
-    if let Kernel::Repeat { length, reverse, actions } = kernel {
-        return Ok(Box::new(RepeatPlan::new(*length, *reverse, actions, checker)?));
+    if let Kernel::Repeat { length, reverse, body } = kernel {
+        return Ok(Box::new(RepeatPlan::new(*length, *reverse, body, checker)?));
     }
     let in_place = matches!(kernel, Kernel::Loop { .. });
     checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;

@@ -97,7 +97,7 @@ fn each(
     mut done: impl FnMut(usize),
 ) -> Result<(), RunError> {
     check(program, buffers)?;
-    let mem = Mem(buffers);
+    let mem = Mem { buffers, at: 0 };
     for (instr, step) in program.steps.iter().enumerate() {
         // SAFETY: `check` compared the memory with the program; it is borrowed for this call.
         unsafe { step.run(mem, pool) }.map_err(|failure| match failure {

@@ -14,6 +14,15 @@ pub type Strides = SmallVec<[isize; 4]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BufferId(pub u32);
 
+/// How a slice moves with the steps of the loop that its instruction stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Moves {
+    /// From slice `t` of what is looped over to slice `t + 1`, in elements.
+    pub by: isize,
+    /// Number of steps of the loop.
+    pub steps: usize,
+}
+
 /// Elements of a buffer, seen as an array.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
@@ -27,6 +36,8 @@ pub struct Slice {
     pub dims: Axes,
     /// Stride of every axis, in elements.
     pub strides: Strides,
+    /// The offset is that of the first slice, if the slice moves.
+    pub moves: Option<Moves>,
 }
 
 /// Row-major strides of `dims`.
@@ -41,7 +52,17 @@ pub(crate) fn row_major(dims: &[usize]) -> Strides {
 impl Slice {
     /// A row-major array at `offset` (in elements).
     pub fn new(buffer: BufferId, dtype: DType, offset: usize, dims: &[usize]) -> Slice {
-        Slice { buffer, dtype, offset, dims: Axes::from_slice(dims), strides: row_major(dims) }
+        let (dims, strides) = (Axes::from_slice(dims), row_major(dims));
+        Slice { buffer, dtype, offset, dims, strides, moves: None }
+    }
+
+    /// The slice of a step of a loop over the first axis; `None` if there is none, or if the slice
+    /// moves already.
+    pub fn stepped(&self) -> Option<Slice> {
+        let (&steps, &by) = (self.dims.first()?, self.strides.first()?);
+        let (dims, strides) = (self.dims[1..].into(), self.strides[1..].into());
+        let moves = Some(Moves { by, steps });
+        self.moves.is_none().then(|| Slice { dims, strides, moves, ..self.clone() })
     }
 
     /// Number of elements. Wraps if it does not fit; a checked program has no such slice.
@@ -117,14 +138,16 @@ impl Slice {
         fits.then(|| Slice { offset, dims: Axes::from_slice(dims), strides, ..self.clone() })
     }
 
-    /// The elements spanned, from the first to one past the last; empty without elements. `None` if
-    /// a number does not fit.
+    /// The elements spanned in all steps, from the first to one past the last; empty without
+    /// elements. `None` if a number does not fit.
     pub(crate) fn extent(&self) -> Option<Range<usize>> {
-        if self.dims.contains(&0) {
+        let steps = self.moves.map(|moves| (moves.steps, moves.by));
+        if self.dims.contains(&0) || steps.is_some_and(|(n, _)| n == 0) {
             return Some(0..0);
         }
         let (mut low, mut high) = (self.offset as i128, self.offset as i128);
-        for (&n, &s) in self.dims.iter().zip(&self.strides) {
+        let axes = self.dims.iter().copied().zip(self.strides.iter().copied());
+        for (n, s) in axes.chain(steps) {
             let reach = (n as i128 - 1) * s as i128;
             let end = if reach < 0 { &mut low } else { &mut high };
             *end = end.checked_add(reach)?;
@@ -148,8 +171,14 @@ impl Slice {
             })
     }
 
-    /// Do the slices share no byte? May say no where the answer is yes. Both must be in bounds.
-    pub(crate) fn is_apart(&self, other: &Slice) -> bool {
+    /// Do the slices share no byte, in any step? May say no where the answer is yes. Both must be in
+    /// bounds.
+    pub fn is_apart(&self, other: &Slice) -> bool {
+        if self.moves.is_some() && self.moves == other.moves {
+            // They move together: in every step they are as far apart as in the first.
+            let still = |slice: &Slice| Slice { moves: None, ..slice.clone() };
+            return still(self).is_apart(&still(other));
+        }
         let bytes = |s: &Slice| {
             let e = s.extent().unwrap_or(0..usize::MAX);
             e.start.saturating_mul(s.dtype.size())..e.end.saturating_mul(s.dtype.size())
@@ -160,16 +189,17 @@ impl Slice {
             || b.is_empty()
             || a.end <= b.start
             || b.end <= a.start
-            || in_other_columns(self, other)
+            || self.moves.or(other.moves).is_none() && in_other_columns(self, other)
     }
 
     /// Do the slices name the same places, element by element? Element types of one size.
-    pub(crate) fn is_same_place(&self, other: &Slice) -> bool {
+    pub fn is_same_place(&self, other: &Slice) -> bool {
         let walked = |s: &Slice| -> SmallVec<[(usize, isize); 8]> {
             let axes = s.dims.iter().copied().zip(s.strides.iter().copied());
             axes.filter(|&(n, _)| n != 1).collect()
         };
         self.buffer == other.buffer
+            && self.moves == other.moves
             && self.offset == other.offset
             && self.dtype.size() == other.dtype.size()
             && self.dims == other.dims
@@ -309,5 +339,19 @@ mod tests {
         assert!(!slice(&[4, 3], &[2, 1], 0).is_injective());
         assert!(!slice(&[2], &[0], 0).is_injective());
         assert!(slice(&[1], &[0], 0).is_injective());
+    }
+
+    #[test]
+    fn slices_that_move_together_are_apart_if_they_are_in_one_step() {
+        let all = Slice::new(BufferId(0), F32, 0, &[5, 4]);
+        let x = Slice { moves: Some(Moves { by: 4, steps: 4 }), ..all.stepped().unwrap() };
+        let next = Slice { offset: 4, ..x.clone() };
+        let behind = Slice { offset: 3, ..x.clone() };
+        assert!(x.is_apart(&next) && next.is_apart(&x) && !x.is_apart(&behind));
+        // Against what stands still, all steps count.
+        let still = |offset| Slice::new(BufferId(0), F32, offset, &[4]);
+        assert!(!x.is_apart(&still(12)) && x.is_apart(&still(16)) && !x.is_same_place(&still(0)));
+        let none = Slice { moves: Some(Moves { by: 4, steps: 0 }), ..x.clone() };
+        assert_eq!((x.extent(), none.extent()), (Some(0..16), Some(0..0)));
     }
 }

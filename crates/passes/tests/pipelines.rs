@@ -88,7 +88,7 @@ fn passes_are_inserted_and_cut_off() {
     assert_eq!(names(p().prefix(2)), "prune stash");
     let with =
         names(p().prefix(3).insert_after("prune", Wreck(Damage::None)).insert_after("no", Fold));
-    assert_eq!(with, "prune wreck fold simplify fold");
+    assert_eq!(with, "prune wreck stash defer fold");
 }
 
 #[test]

@@ -148,7 +148,8 @@ impl Bench {
         }
         self.buffers.push(buf);
         self.writable.push(!repeats);
-        Slice { buffer: BufferId(id), dtype, offset, dims: Axes::from_slice(dims), strides }
+        let dims = Axes::from_slice(dims);
+        Slice { buffer: BufferId(id), dtype, offset, dims, strides, moves: None }
     }
 
     /// An operand of small numbers, if `special` with infinities, NaN, -0 and extreme integers.
@@ -219,9 +220,13 @@ impl Bench {
         let mut free: Vec<Vec<bool>> = self.buffers.iter().map(|b| vec![true; b.len()]).collect();
         for slice in kernels.iter().flat_map(|k| k.outputs()) {
             let size = slice.dtype.size();
+            let (by, steps) = slice.moves.map_or((0, 1), |moves| (moves.by, moves.steps));
             for index in indices(&slice.dims) {
-                let at = place(slice, &index) * size;
-                free[slice.buffer.0 as usize][at..at + size].fill(false);
+                for step in 0..steps {
+                    let at = place(slice, &index) as isize + by * step as isize;
+                    let at = at as usize * size;
+                    free[slice.buffer.0 as usize][at..at + size].fill(false);
+                }
             }
         }
         let program = self.program(kernels);

@@ -182,7 +182,7 @@ impl Loop {
     }
 
     /// Type of an operand; `None` if there is no such operand.
-    pub(crate) fn operand_type(&self, operand: usize) -> Option<Type> {
+    pub fn operand_type(&self, operand: usize) -> Option<Type> {
         let ty = self.body.param_types().nth(operand)?;
         let sliced = self.header.carries..self.header.carries + self.header.slices;
         match sliced.contains(&operand) {
