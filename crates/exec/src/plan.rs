@@ -217,8 +217,8 @@ impl Plan {
         self.run_with(state, feeds, None)
     }
 
-    /// As [`Plan::run`], and adds the nanoseconds of every instruction to `clocks`, which is made as
-    /// long as [`PlanReport::moved`]: new clocks begin at 0.
+    /// As [`Plan::run`], and adds the nanoseconds of every instruction to `clocks`, one for each of
+    /// [`PlanReport::moved`] and of the bodies of loops in it: new clocks begin at 0.
     ///
     /// # Errors
     /// As [`Plan::run`].
@@ -228,7 +228,7 @@ impl Plan {
         feeds: impl IntoIterator<Item = &'f Tensor>,
         clocks: &mut Vec<u64>,
     ) -> Result<Outputs<'_>, ExecError> {
-        clocks.resize(self.names.len(), 0);
+        clocks.resize(self.program.clocks(), 0);
         self.run_with(state, feeds, Some(clocks))
     }
 

@@ -29,6 +29,8 @@ pub struct Timed {
     pub runs: u64,
     /// Time in all of them.
     pub ns: u64,
+    /// The instructions of a loop's body, whose time is part of that of the loop.
+    pub body: Vec<Timed>,
 }
 
 /// What the instructions of one line of the user's code, in one layer, take together.
@@ -49,6 +51,12 @@ pub struct Line {
 }
 
 impl Timed {
+    fn new(work: &Moved, clocks: &mut std::slice::Iter<'_, u64>, runs: u64) -> Timed {
+        let ns = clocks.next().copied().unwrap_or(0);
+        let body = work.body.iter().map(|inner| Timed::new(inner, clocks, runs)).collect();
+        Timed { work: work.clone(), runs, ns, body }
+    }
+
     /// Arithmetic operations in all runs.
     pub fn flops(&self) -> u64 {
         self.work.flops.saturating_mul(self.runs)
@@ -64,8 +72,9 @@ impl Profile {
     /// Adds the instructions of a plan: `clocks` are those of [`Plan::run_timed`](crate::Plan::run_timed),
     /// after this many runs. [`Profile::runs`] and [`Profile::ns`] are left to the caller.
     pub fn add(&mut self, plan: &PlanReport, clocks: &[u64], runs: u64) {
-        let timed = plan.moved.iter().zip(clocks);
-        self.instructions.extend(timed.map(|(work, &ns)| Timed { work: work.clone(), runs, ns }));
+        let mut clocks = clocks.iter();
+        let timed = plan.moved.iter().map(|work| Timed::new(work, &mut clocks, runs));
+        self.instructions.extend(timed);
     }
 
     /// Time that no instruction took.
@@ -112,17 +121,23 @@ mod tests {
             read: 3000,
             written: 1000,
             flops,
+            body: Vec::new(),
+        };
+        let step = Moved {
+            body: vec![moved("gemm", "f32[2]", "", 8000)],
+            ..moved("repeat", "scan : f32[2]", "", 9000)
         };
         let plan = PlanReport {
             moved: vec![
                 moved("gemm", "matmul : f32[2]", "net.0 (a.rs:1:2)", 16_000),
                 moved("loop", "add : f32[2]", "", 1000),
                 moved("gemm", "matmul : f32[2]", "net.0 (a.rs:1:2)", 2000),
+                step,
             ],
             ..PlanReport::default()
         };
         let mut profile = Profile { runs: 2, ns: 10_000, ..Profile::default() };
-        profile.add(&plan, &[4000, 3000, 1000], 2);
+        profile.add(&plan, &[4000, 2000, 1000, 1000, 800], 2);
         profile
     }
 
@@ -142,16 +157,18 @@ mod tests {
     #[test]
     fn a_profile_is_a_table() {
         expect![[r#"
-            2 runs, 5.000 µs each, 3 instructions
+            2 runs, 5.000 µs each, 4 instructions
                   µs  share  GFLOP/s     GB/s  instr  line
                2.500  50.0%     7.20     3.20      2  net.0 (a.rs:1:2)
-               1.500  30.0%     0.67     2.67      1  (not known)
+               1.500  30.0%     6.67     5.33      2  (not known)
                1.000  20.0%                           outside of instructions
 
                   µs  share  GFLOP/s     GB/s     MFLOP        KiB  instruction
                2.000  40.0%     8.00     2.00     0.016        3.9  #0 gemm    matmul : f32[2]
-               1.500  30.0%     0.67     2.67     0.001        3.9  #1 loop    add : f32[2]
+               1.000  20.0%     1.00     4.00     0.001        3.9  #1 loop    add : f32[2]
                0.500  10.0%     4.00     8.00     0.002        3.9  #2 gemm    matmul : f32[2]
+               0.500  10.0%    18.00     8.00     0.009        3.9  #3 repeat  scan : f32[2]
+               0.400   8.0%    20.00    10.00     0.008        3.9    #3.0 gemm    f32[2]
         "#]]
         .assert_eq(&profile().to_string());
     }
@@ -162,10 +179,11 @@ mod tests {
         let json = parse(profile().to_json());
         assert_eq!(json["instructions"][0]["flops"], 16_000);
         assert_eq!(json["instructions"][1]["site"], serde_json::Value::Null);
+        assert_eq!(json["instructions"][3]["body"][0]["flops"], 8000);
         assert_eq!((&json["outside_us"], &json["lines"][0]["us"]), (&1.0.into(), &2.5.into()));
         let trace = parse(profile().to_chrome_trace());
         let events = trace["traceEvents"].as_array().expect("a list");
-        assert_eq!((events[2]["ts"].as_f64(), events[2]["dur"].as_f64()), (Some(3.5), Some(0.5)));
+        assert_eq!((events[2]["ts"].as_f64(), events[2]["dur"].as_f64()), (Some(3.0), Some(0.5)));
         assert!(events.iter().all(|event| event["ph"] == "X"));
     }
 }

@@ -26,18 +26,43 @@ pub struct Moved {
     /// function 1, a copy none. A loop does what its instructions do, in all steps. 0 for what runs
     /// in the interpreter.
     pub flops: u64,
+    /// The instructions of a loop's body, in all steps.
+    pub body: Vec<Moved>,
 }
 
 impl Moved {
     pub(crate) fn new(kernel: &Kernel, node: String, site: String) -> Moved {
-        let (read, written) = moved(kernel);
-        Moved { kernel: kernel.name(), node, site, read, written, flops: flops(kernel) }
+        let ((read, written), flops) = (moved(kernel), flops(kernel));
+        let body = body(kernel, 1, &site);
+        Moved { kernel: kernel.name(), node, site, read, written, flops, body }
     }
 
     /// Bytes read and written.
     pub fn bytes(&self) -> u64 {
         self.read + self.written
     }
+}
+
+/// The instructions of a loop that runs so many times, by the types of their results.
+fn body(kernel: &Kernel, times: u64, site: &str) -> Vec<Moved> {
+    let Kernel::Repeat { length, body: inside, .. } = kernel else { return Vec::new() };
+    let times = times.saturating_mul(*length as u64);
+    let one = |kernel: &Kernel| {
+        let types = kernel.outputs();
+        let types: Vec<String> =
+            types.iter().map(|y| format!("{}{:?}", y.dtype, &y.dims[..])).collect();
+        let (read, written) = moved(kernel);
+        Moved {
+            kernel: kernel.name(),
+            node: types.join(" "),
+            site: site.into(),
+            read: read.saturating_mul(times),
+            written: written.saturating_mul(times),
+            flops: flops(kernel).saturating_mul(times),
+            body: body(kernel, times, site),
+        }
+    };
+    inside.iter().map(one).collect()
 }
 
 /// Bytes that an instruction reads and writes.

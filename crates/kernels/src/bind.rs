@@ -1,6 +1,8 @@
 //! Memory handed to a run, one piece a buffer of the program.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use pleach_tensor::Element;
 
@@ -80,6 +82,25 @@ pub(crate) struct Mem<'a> {
     pub(crate) buffers: &'a [Bound<'a>],
     /// The slice that the step of the innermost loop sees: one of its steps. 0 outside of loops.
     pub(crate) at: usize,
+    /// Clocks, if the run is timed: that of the instruction that runs, then those of its body.
+    pub(crate) clocks: Option<&'a [AtomicU64]>,
+}
+
+impl<'a> Mem<'a> {
+    /// The clocks from number `i` on.
+    pub(crate) fn clocks_from(self, i: usize) -> Option<&'a [AtomicU64]> {
+        self.clocks.and_then(|clocks| clocks.get(i..))
+    }
+
+    /// Adds the time since `last`, if the run is timed, to the clock of the instruction.
+    pub(crate) fn tick(self, last: &mut Option<Instant>) {
+        if let (Some([clock, ..]), Some(then)) = (self.clocks, *last) {
+            let now = Instant::now();
+            let ns = u64::try_from((now - then).as_nanos()).unwrap_or(u64::MAX);
+            clock.fetch_add(ns, Ordering::Relaxed);
+            *last = Some(now);
+        }
+    }
 }
 
 impl Mem<'_> {

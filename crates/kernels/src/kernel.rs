@@ -240,6 +240,14 @@ impl Kernel {
         }
     }
 
+    /// Number of clocks of a timed run: one, and those of the instructions of a body.
+    pub fn clocks(&self) -> usize {
+        match self {
+            Kernel::Repeat { body, .. } => 1 + body.iter().map(Kernel::clocks).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
     /// The slices read.
     pub fn inputs(&self) -> Vec<&Slice> {
         match self {

@@ -80,6 +80,11 @@ impl Program {
         &self.instrs
     }
 
+    /// Number of clocks of a timed run: one an instruction, those of the bodies of loops included.
+    pub fn clocks(&self) -> usize {
+        self.instrs.iter().map(Kernel::clocks).sum()
+    }
+
     /// The buffers.
     pub fn buffers(&self) -> &[BufferSpec] {
         &self.buffers

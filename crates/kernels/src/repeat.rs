@@ -1,5 +1,7 @@
 //! A list of instructions that runs many times, over one slice of stacked values after the other.
 
+use std::time::Instant;
+
 use crate::bind::Mem;
 use crate::check::Checker;
 use crate::program::{Failure, Step, prepare};
@@ -10,7 +12,8 @@ use crate::{Fault, Kernel, Pool};
 pub(crate) struct RepeatPlan {
     length: usize,
     reverse: bool,
-    body: Vec<Box<dyn Step>>,
+    /// The instructions, and how many clocks each of them has.
+    body: Vec<(Box<dyn Step>, usize)>,
 }
 
 impl RepeatPlan {
@@ -21,18 +24,24 @@ impl RepeatPlan {
         checker: Checker<'_>,
     ) -> Result<RepeatPlan, Fault> {
         let checker = Checker { steps: Some(length), ..checker };
-        let body = body.iter().map(|kernel| prepare(kernel, checker)).collect::<Result<_, _>>()?;
+        let step = |kernel: &Kernel| Ok((prepare(kernel, checker)?, kernel.clocks()));
+        let body = body.iter().map(step).collect::<Result<_, Fault>>()?;
         Ok(RepeatPlan { length, reverse, body })
     }
 }
 
 impl Step for RepeatPlan {
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
+        let mut last = mem.clocks.map(|_| Instant::now());
         for step in 0..self.length {
             let at = if self.reverse { self.length - 1 - step } else { step };
-            for step in &self.body {
+            let mut clock = 1;
+            for (step, clocks) in &self.body {
+                let mem = Mem { at, clocks: mem.clocks_from(clock), ..mem };
                 // SAFETY: the instruction was checked for this memory, and for this many steps.
-                unsafe { step.run(Mem { at, ..mem }, pool)? };
+                unsafe { step.run(mem, pool)? };
+                mem.tick(&mut last);
+                clock += clocks;
             }
         }
         Ok(())

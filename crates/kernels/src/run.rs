@@ -1,5 +1,6 @@
 //! The instruction loop.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use thiserror::Error;
@@ -62,49 +63,53 @@ pub enum RunError {
 /// # Errors
 /// Bindings that do not fit the program, an index out of range, or a failed host call.
 pub fn run(program: &Program, buffers: &mut [Bound<'_>], pool: &Pool) -> Result<(), RunError> {
-    each(program, buffers, pool, |_| ())
+    each(program, buffers, pool, None)
 }
 
-/// As [`run`], with a clock around every instruction: adds the nanoseconds that instruction `i` took,
-/// from the end of the one before it, to `clocks[i]`. A clock is read once an instruction, and that
-/// time (about 25 ns) counts for the instruction.
+/// As [`run`], with a clock around every instruction: adds the nanoseconds that each took, from the
+/// end of the one before it, to its clock. Clocks are in the order of instructions; those of the
+/// body of a loop, for all of its steps, follow that of the loop, which counts them too. A clock is
+/// read once an instruction, and that time (about 25 ns) counts for the instruction.
 ///
 /// # Errors
-/// As [`run`], and a number of clocks that is not that of the instructions.
+/// As [`run`], and a number of clocks that is not [`Program::clocks`].
 pub fn run_timed(
     program: &Program,
     buffers: &mut [Bound<'_>],
     pool: &Pool,
     clocks: &mut [u64],
 ) -> Result<(), RunError> {
-    let (expected, got) = (program.steps.len(), clocks.len());
+    let (expected, got) = (program.clocks(), clocks.len());
     if expected != got {
         return Err(RunError::Clocks { expected, got });
     }
-    let mut last = Instant::now();
-    each(program, buffers, pool, |instr| {
-        let now = Instant::now();
-        clocks[instr] += u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX);
-        last = now;
-    })
+    let times: Vec<AtomicU64> = clocks.iter().map(|&ns| AtomicU64::new(ns)).collect();
+    let result = each(program, buffers, pool, Some(&times));
+    clocks.iter_mut().zip(times).for_each(|(clock, ns)| *clock = ns.into_inner());
+    result
 }
 
-/// Runs all instructions in order, and calls `done` after each.
+/// Runs all instructions in order.
 fn each(
     program: &Program,
     buffers: &mut [Bound<'_>],
     pool: &Pool,
-    mut done: impl FnMut(usize),
+    clocks: Option<&[AtomicU64]>,
 ) -> Result<(), RunError> {
     check(program, buffers)?;
-    let mem = Mem { buffers, at: 0 };
-    for (instr, step) in program.steps.iter().enumerate() {
+    let all = Mem { buffers, at: 0, clocks };
+    let (mut last, mut clock) = (clocks.map(|_| Instant::now()), 0);
+    for (instr, (step, kernel)) in program.steps.iter().zip(program.instrs()).enumerate() {
+        let mem = Mem { clocks: all.clocks_from(clock), ..all };
         // SAFETY: `check` compared the memory with the program; it is borrowed for this call.
         unsafe { step.run(mem, pool) }.map_err(|failure| match failure {
             Failure::Index { index, len } => RunError::Index { instr, index, len },
             Failure::Host(message) => RunError::Host { instr, message },
         })?;
-        done(instr);
+        if clocks.is_some() {
+            mem.tick(&mut last);
+            clock += kernel.clocks();
+        }
     }
     Ok(())
 }

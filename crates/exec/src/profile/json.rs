@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Profile;
+use super::{Profile, Timed};
 
 /// Nanoseconds of some runs as µs a run.
 pub(super) fn us(ns: u64, runs: u64) -> f64 {
@@ -20,8 +20,10 @@ impl Profile {
     /// ```text
     /// { "version": 1, "runs", "us", "outside_us",
     ///   "lines": [{ "site", "instructions", "us", "share", "flops", "bytes" }],
-    ///   "instructions": [{ "kernel", "node", "site", "us", "share", "flops", "read", "written" }] }
-    /// site: a string or null; lines: the slowest first; instructions: in order
+    ///   "instructions":
+    ///     [{ "kernel", "node", "site", "us", "share", "flops", "read", "written", "body" }] }
+    /// site: a string or null; lines: the slowest first; instructions: in order; body: the
+    /// instructions of a loop, in all steps
     /// ```
     pub fn to_json(&self) -> String {
         let lines = self.lines();
@@ -35,18 +37,7 @@ impl Profile {
                 "bytes": line.bytes / self.runs.max(1),
             })
         });
-        let instruction = self.instructions.iter().map(|timed| {
-            json!({
-                "kernel": timed.work.kernel,
-                "node": timed.work.node,
-                "site": site(&timed.work.site),
-                "us": us(timed.ns, timed.runs),
-                "share": self.share(timed.ns),
-                "flops": timed.work.flops,
-                "read": timed.work.read,
-                "written": timed.work.written,
-            })
-        });
+        let instruction = self.instructions.iter().map(|timed| self.instruction(timed));
         let value = json!({
             "version": 1,
             "runs": self.runs,
@@ -56,6 +47,21 @@ impl Profile {
             "instructions": instruction.collect::<Vec<_>>(),
         });
         format!("{value:#}")
+    }
+
+    fn instruction(&self, timed: &Timed) -> Value {
+        let body: Vec<Value> = timed.body.iter().map(|inner| self.instruction(inner)).collect();
+        json!({
+            "kernel": timed.work.kernel,
+            "node": timed.work.node,
+            "site": site(&timed.work.site),
+            "us": us(timed.ns, timed.runs),
+            "share": self.share(timed.ns),
+            "flops": timed.work.flops,
+            "read": timed.work.read,
+            "written": timed.work.written,
+            "body": body,
+        })
     }
 
     /// One mean run as a trace in the format of Chrome, for `chrome://tracing` or Perfetto: one

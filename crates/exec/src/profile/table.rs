@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Profile;
 use super::json::us;
+use super::{Profile, Timed};
 
 /// Operations or bytes by a time in ns: billions a second.
 fn rate(n: u64, ns: u64) -> f64 {
@@ -30,15 +30,34 @@ impl fmt::Display for Profile {
         let mut order: Vec<_> = self.instructions.iter().enumerate().collect();
         order.sort_by_key(|(_, timed)| std::cmp::Reverse(timed.ns));
         for (at, timed) in order {
-            let (time, share) = (us(timed.ns, self.runs), percent(timed.ns));
-            let (gflop, gb) = (rate(timed.flops(), timed.ns), rate(timed.bytes(), timed.ns));
-            let (mflop, kib) = (timed.work.flops as f64 / 1e6, timed.work.bytes() as f64 / 1024.0);
-            let (kernel, node) = (timed.work.kernel, &timed.work.node);
-            writeln!(
-                f,
-                "{time:8.3} {share} {gflop:8.2} {gb:8.2} {mflop:9.3} {kib:10.1}  #{at} {kernel:<7} {node}"
-            )?;
+            self.row(f, timed, &format!("#{at}"), "")?;
         }
         Ok(())
+    }
+}
+
+impl Profile {
+    /// An instruction, then the body of a loop, the slowest first.
+    fn row(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        timed: &Timed,
+        at: &str,
+        indent: &str,
+    ) -> fmt::Result {
+        let (time, share) = (us(timed.ns, self.runs), 100.0 * self.share(timed.ns));
+        let (gflop, gb) = (rate(timed.flops(), timed.ns), rate(timed.bytes(), timed.ns));
+        let (mflop, kib) = (timed.work.flops as f64 / 1e6, timed.work.bytes() as f64 / 1024.0);
+        let (kernel, node) = (timed.work.kernel, &timed.work.node);
+        writeln!(
+            f,
+            "{time:8.3} {share:5.1}% {gflop:8.2} {gb:8.2} {mflop:9.3} {kib:10.1}  {indent}{at} {kernel:<7} {node}"
+        )?;
+        let mut order: Vec<_> = timed.body.iter().enumerate().collect();
+        order.sort_by_key(|(_, timed)| std::cmp::Reverse(timed.ns));
+        let indent = format!("{indent}  ");
+        order
+            .into_iter()
+            .try_for_each(|(i, timed)| self.row(f, timed, &format!("{at}.{i}"), &indent))
     }
 }
