@@ -22,8 +22,8 @@ fn touches(slices: &[&Slice], buffer: BufferId) -> bool {
 
 impl Lowered {
     /// In the body of a loop: an instruction writes its result where a later copy puts it, and the
-    /// copy goes. Only values that are made in the body, as a whole and by one instruction, and only
-    /// if nothing looks at the place in between.
+    /// copy goes. Only values that are made in the body, and only if nothing looks at the place in
+    /// between.
     pub(crate) fn write_in_place(&mut self) {
         let mut at = 0;
         while at < self.instrs.len() {
@@ -50,14 +50,14 @@ impl Lowered {
             return None;
         }
         let writes = |instr: &Instr| touches(&instr.kernel.outputs(), from.buffer);
-        let mut writers = (0..self.instrs.len()).filter(|&i| writes(&self.instrs[i]));
-        let (first, None) = (writers.next()?, writers.next()) else { return None };
+        let writers: Vec<usize> =
+            (0..self.instrs.len()).filter(|&i| writes(&self.instrs[i])).collect();
+        let (&first, &last) = (writers.first()?, writers.last()?);
         let maker = &self.instrs[first].kernel;
+        // One instruction makes all of it, or several make parts of what lies on end.
+        let alone = first == last && maker.outputs().contains(&from);
         let strided = !to.is_contiguous();
-        if first >= at
-            || !maker.outputs().contains(&from)
-            || strided && !matches!(maker, Kernel::Loop { .. })
-        {
+        if last >= at || strided && !(alone && matches!(maker, Kernel::Loop { .. })) {
             return None;
         }
         // All looks at the value must be possible at its new place: whole, or as views of what is
@@ -78,7 +78,7 @@ impl Lowered {
         for (i, instr) in self.instrs.iter().enumerate().skip(first) {
             let (reads, written) = (instr.kernel.inputs(), instr.kernel.outputs());
             let apart = |slice: &&Slice| slice.is_apart(to);
-            let in_place = matches!(instr.kernel, Kernel::Loop { .. }) && i == first;
+            let in_place = matches!(instr.kernel, Kernel::Loop { .. }) && alone && i == first;
             let read = |slice: &&Slice| apart(slice) || in_place && slice.is_same_place(to);
             let reads_before = i < at && !reads.iter().all(read);
             if i != at && (reads_before || !written.iter().all(apart)) {

@@ -4,6 +4,8 @@ use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::shape::slice::Range;
 use pleach_ops::{Graph, MatMul, Op, Permute, Reshape, Slice, Sum, Var};
 
+use crate::family::is_view;
+
 /// A value of the graph around a loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value {
@@ -15,9 +17,8 @@ pub(crate) enum Value {
 
 /// May [`all_steps`] record an operator?
 pub(crate) fn has_all_steps(op: &Op) -> bool {
-    let view = matches!(op, Op::Permute(_) | Op::Reshape(_) | Op::Broadcast(_) | Op::Slice(_));
     let plain = op.traits().has(Traits::ELEMENTWISE) && !matches!(op, Op::Custom(_));
-    view || plain || matches!(op, Op::MatMul(_) | Op::Sum(_))
+    is_view(op) || plain || matches!(op, Op::MatMul(_) | Op::Sum(_))
 }
 
 /// Records what a node of a body is in all of `length` steps, where at least one operand differs

@@ -247,6 +247,11 @@ impl Family {
     }
 }
 
+/// Is it a view that a step makes again at no cost?
+pub(crate) fn is_view(op: &Op) -> bool {
+    matches!(op, Op::Permute(_) | Op::Reshape(_) | Op::Broadcast(_) | Op::Slice(_))
+}
+
 /// Builds a graph anew with other loops: `record` is asked for every loop, by its number and with its
 /// operands in the new graph, and answers its results by number, those that are used at least.
 pub(crate) fn replace(

@@ -19,7 +19,7 @@ use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
 
 use crate::all_steps::{Value, all_steps, has_all_steps};
-use crate::family::{Depends, Edit, Family, replace};
+use crate::family::{Depends, Edit, Family, is_view, replace};
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 
 /// Rule: what is the same in all steps.
@@ -46,10 +46,6 @@ impl Default for Hoist {
 struct Plan {
     captured: Vec<usize>,
     sliced: Vec<usize>,
-}
-
-fn is_view(op: &Op) -> bool {
-    matches!(op, Op::Permute(_) | Op::Reshape(_) | Op::Broadcast(_) | Op::Slice(_))
 }
 
 /// What is the same in all steps, takes work, and is used by what is not.

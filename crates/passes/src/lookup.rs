@@ -16,7 +16,7 @@
 //! before [`simplify`](crate::Simplify).
 
 use pleach_graph::{Node, NodeId, NodeMap, Operator, Rewrite, Traits};
-use pleach_ops::{Graph, MatMul, Op, Take, TakeAdd, Var};
+use pleach_ops::{Graph, GraphExt, MatMul, Op, Take, TakeAdd, Var};
 
 use crate::claims::{Claims, live_uses};
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Price, Totals};
@@ -24,12 +24,15 @@ use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Price, Totals};
 /// Sweeps before the pass gives up looking for more.
 const MAX_SWEEPS: usize = 8;
 
+/// The other side of an operator of values of the new graph, if it has the form of a rule.
+type Side = for<'g> fn(&Op, &[Var<'g>]) -> Option<Var<'g>>;
+
 /// The rules of this pass.
-const RULES: [(&str, Class); 4] = [
-    ("product_of_rows", Class::Rounding),
-    ("function_of_rows", Class::BitExact),
-    ("sum_of_products", Class::Rounding),
-    ("gradient_of_weight", Class::Rounding),
+const RULES: [(&str, Class, Side); 4] = [
+    ("product_of_rows", Class::Rounding, product_of_rows),
+    ("function_of_rows", Class::BitExact, function_of_rows),
+    ("sum_of_products", Class::Rounding, sum_of_products),
+    ("gradient_of_weight", Class::Rounding, gradient_of_weight),
 ];
 
 /// Computes with tables before rows are looked up.
@@ -98,17 +101,12 @@ fn row(x: Var<'_>) -> Option<Var<'_>> {
     let (g, n) = (x.graph(), x.size(-1));
     let node = g.node(x.id());
     if let Op::Full(full) = &node.op {
-        return Some(g_full(g, &node, full.value(), n));
+        return Some(g.full(node.ty.dtype(), [n], full.value()));
     }
     let (Op::Broadcast(_), &[inner]) = (&node.op, &node.inputs[..]) else { return None };
     let inner = Var::new(g, inner);
     let numel: usize = inner.shape().iter().product();
     (inner.shape().last() == Some(&n) && numel == n).then(|| inner.reshape([n]))
-}
-
-fn g_full<'g>(g: &'g Graph, node: &Node<Op>, value: f64, n: usize) -> Var<'g> {
-    use pleach_ops::GraphExt;
-    g.full(node.ty.dtype(), [n], value)
 }
 
 /// The work of the nodes from `start` on.
@@ -142,9 +140,7 @@ fn rewritten(
     cx: &PassCx<'_>,
 ) -> Option<(&'static str, NodeId)> {
     let x: Vec<Var<'_>> = inputs.iter().map(|&x| Var::new(new, x)).collect();
-    let sides: [for<'g> fn(&Op, &[Var<'g>]) -> Option<Var<'g>>; 4] =
-        [product_of_rows, function_of_rows, sum_of_products, gradient_of_weight];
-    RULES.iter().zip(sides).find_map(|(&(rule, class), side)| {
+    RULES.iter().find_map(|&(rule, class, side)| {
         let start = new.len();
         let right = Some(()).filter(|()| cx.may(rule, class)).and_then(|()| side(&node.op, &x))?;
         let less = work_since(new, start) < work_freed(new, node, inputs, claims);
@@ -191,12 +187,12 @@ fn sum_of_products<'g>(op: &Op, x: &[Var<'g>]) -> Option<Var<'g>> {
     }
     let (Op::MatMul(_), &[a, b]) = (&node.op, &node.inputs[..]) else { return None };
     let (a, w) = (Var::new(g, a), matrix(Var::new(g, b))?);
-    let fewer = add.len() < indices.shape().iter().product();
+    let fewer = add.length() < indices.shape().iter().product();
     if !fewer || add.axis() != 0 || indices.shape().rank() + 1 != a.shape().rank() {
         return None;
     }
     let a = order.map_or(a, |order| a.record(order, &[a]));
-    Some(w.record(MatMul, &[a.record(add.clone(), &[a, indices]), w]))
+    Some(w.record(MatMul, &[a.record(*add, &[a, indices]), w]))
 }
 
 /// `(Eᵢ)ᵀ·G = Eᵀ·(Σᵢ G)`, where the product is summed over its leading axes, if it has any.
@@ -229,7 +225,7 @@ fn gradient_of_weight<'g>(op: &Op, x: &[Var<'g>]) -> Option<Var<'g>> {
 
 impl Pass for Lookup {
     fn rules(&self) -> Vec<&'static str> {
-        RULES.map(|(name, _)| name).to_vec()
+        RULES.map(|(name, ..)| name).to_vec()
     }
 
     fn name(&self) -> &'static str {

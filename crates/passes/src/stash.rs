@@ -20,7 +20,7 @@ use pleach_ops::{Cost, Graph, Op};
 use pleach_tensor::Type;
 use smallvec::SmallVec;
 
-use crate::family::{Edit, Edited, Family, replace};
+use crate::family::{Edit, Edited, Family, is_view, replace};
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 
 /// Name of the one rule of this pass.
@@ -100,10 +100,6 @@ fn is_cheap(op: &Op) -> bool {
     is_view(op)
         || matches!(op, Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Neg(_) | Op::Select(_))
         || matches!(op, Op::Full(_) | Op::Constant(_))
-}
-
-fn is_view(op: &Op) -> bool {
-    matches!(op, Op::Permute(_) | Op::Reshape(_) | Op::Broadcast(_) | Op::Slice(_))
 }
 
 /// The work of a node in a fused body: elementwise operators move nothing of their own.

@@ -32,7 +32,7 @@ impl TakeAdd {
     }
 
     /// Length of the axis that indices become.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.len
     }
 
