@@ -191,6 +191,12 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
             [input, output].into_iter().for_each(f);
         }
         Kernel::WindowsAdd { dy, output, .. } => [dy, output].into_iter().for_each(f),
+        Kernel::MaxPool { input, values, numbers, .. } => {
+            [input, values, numbers].into_iter().for_each(f);
+        }
+        Kernel::MaxPoolAdd { dy, numbers, output, .. } => {
+            [dy, numbers, output].into_iter().for_each(f);
+        }
         Kernel::Gemm { a, b, c } => [a, b, c].into_iter().for_each(f),
         Kernel::Take { x, indices, output, .. } | Kernel::Gather { x, indices, output, .. } => {
             [x, indices, output].into_iter().for_each(f);

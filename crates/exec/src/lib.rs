@@ -21,6 +21,7 @@ mod in_place;
 mod interpreted;
 mod lower;
 mod lower_fused;
+mod lower_pool;
 mod lower_scan;
 mod outputs;
 mod plan;

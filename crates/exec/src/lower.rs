@@ -12,6 +12,7 @@ use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
 
 use crate::lower_fused::Siblings;
+use crate::lower_pool::Pools;
 use crate::scalar::ScalarBuilder;
 use crate::state::bytes;
 
@@ -85,14 +86,16 @@ impl Lowered {
     pub(crate) fn new(g: &Graph) -> Lowered {
         let mut lowered = Lowered::default();
         let nodes: Vec<Arc<Node<Op>>> = g.ids().map(|id| g.node(id)).collect();
-        lowered.scope(&nodes.iter().map(|node| &**node).collect::<Vec<_>>(), &g.live());
+        let asked: Vec<usize> = g.roots().iter().map(|root| root.value.index()).collect();
+        lowered.scope(&nodes.iter().map(|node| &**node).collect::<Vec<_>>(), &g.live(), &asked);
         lowered
     }
 
     /// Lowers the live nodes of a graph or body, in index order; those that have a value already,
-    /// such as the parameters of a body, are passed over.
-    pub(crate) fn scope(&mut self, nodes: &[&Node<Op>], live: &[bool]) {
+    /// such as the parameters of a body, are passed over. The values of nodes `asked` are read later.
+    pub(crate) fn scope(&mut self, nodes: &[&Node<Op>], live: &[bool], asked: &[usize]) {
         let siblings = Siblings::new(nodes, live);
+        let mut pools = Pools::new(nodes, live, asked);
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             let id = NodeId::new(i);
             if self.values.contains_key(&id) || self.splats.contains_key(&id) {
@@ -105,6 +108,9 @@ impl Lowered {
             if let Op::Fused(fused) = &node.op
                 && self.fused(fused, id, node, &siblings)
             {
+                continue;
+            }
+            if self.pool(&mut pools, id, nodes) {
                 continue;
             }
             let types: Vec<&Type> = node.inputs.iter().map(|x| &nodes[x.index()].ty).collect();
@@ -195,7 +201,7 @@ impl Lowered {
         Slice::new(buffer, ty.dtype(), 0, ty.shape())
     }
 
-    fn view(&mut self, id: NodeId, x: NodeId, view: &View, ty: &Type) -> Slice {
+    pub(crate) fn view(&mut self, id: NodeId, x: NodeId, view: &View, ty: &Type) -> Slice {
         let from = self.value(x);
         if let Some(slice) = from.view(view, ty.shape()) {
             self.views += 1;

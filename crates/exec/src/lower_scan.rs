@@ -142,7 +142,8 @@ impl Lowered {
                 self.values.insert(NodeId::new(i), slice.clone());
             }
         }
-        self.scope(&body.nodes().iter().collect::<Vec<_>>(), &needed.nodes);
+        let nodes: Vec<&Node<Op>> = body.nodes().iter().collect();
+        self.scope(&nodes, &needed.nodes, body.results());
         for (result, slice) in stacked {
             let item = self.value(NodeId::new(body.results()[result]));
             if let Some(to) = slice.stepped() {

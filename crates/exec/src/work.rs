@@ -15,12 +15,14 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
         Kernel::Reduce { input, .. }
         | Kernel::ArgMax { input, .. }
         | Kernel::ArgMin { input, .. }
-        | Kernel::ArgMaxPool { input, .. } => numel(input),
+        | Kernel::ArgMaxPool { input, .. }
+        | Kernel::MaxPool { input, .. } => numel(input),
         Kernel::Cumulative { inputs, .. } => inputs.iter().map(numel).sum(),
         Kernel::ArgSort { input, .. } => times(numel(input), u64::from(last(input).max(2).ilog2())),
         Kernel::TakeAdd { dy, .. }
         | Kernel::ScatterAdd { dy, .. }
-        | Kernel::WindowsAdd { dy, .. } => numel(dy),
+        | Kernel::WindowsAdd { dy, .. }
+        | Kernel::MaxPoolAdd { dy, .. } => numel(dy),
         Kernel::Random { op, output, .. } => match op {
             RandomOp::Uniform => times(numel(output), 20),
             RandomOp::Normal => times(numel(output), 40),

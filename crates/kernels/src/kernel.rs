@@ -148,11 +148,36 @@ pub enum Kernel {
     },
     /// Index of the largest element of every window.
     ArgMaxPool {
-        /// The windows along the last axes.
+        /// The windows along the last axes, one to three, which have at most 2³² elements.
         windows: Vec<Vec<Window>>,
         /// Operand, any element type.
         input: Slice,
         /// Result, i64.
+        output: Slice,
+    },
+    /// The largest element of every window, and its number in the window: both what an
+    /// [`ArgMaxPool`](Kernel::ArgMaxPool) chooses. Windows have at most 256 elements.
+    MaxPool {
+        /// The windows along the last axes, one to three.
+        windows: Vec<Vec<Window>>,
+        /// Operand, any element type.
+        input: Slice,
+        /// The largest elements.
+        values: Slice,
+        /// Their numbers, row-major within the window, u8.
+        numbers: Slice,
+    },
+    /// The adjoint of [`MaxPool`](Kernel::MaxPool)'s values: adds, in the order of the windows, what
+    /// came for each to its element of that number, from zeros. Numbers that no element of the window
+    /// has count for nothing.
+    MaxPoolAdd {
+        /// The windows, along the last axes of the output.
+        windows: Vec<Vec<Window>>,
+        /// What is added.
+        dy: Slice,
+        /// The numbers, u8.
+        numbers: Slice,
+        /// Result.
         output: Slice,
     },
     /// A copy with elements replaced by index.
@@ -231,6 +256,8 @@ impl Kernel {
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::WindowsAdd { .. } => "windows_add",
             Kernel::ArgMaxPool { .. } => "argmax_pool",
+            Kernel::MaxPool { .. } => "max_pool",
+            Kernel::MaxPoolAdd { .. } => "max_pool_add",
             Kernel::Scatter { .. } => "scatter",
             Kernel::Iota { .. } => "iota",
             Kernel::Random { .. } => "random",
@@ -259,8 +286,10 @@ impl Kernel {
             | Kernel::ArgMax { input, .. }
             | Kernel::ArgMin { input, .. }
             | Kernel::ArgSort { input, .. }
-            | Kernel::ArgMaxPool { input, .. } => vec![input],
+            | Kernel::ArgMaxPool { input, .. }
+            | Kernel::MaxPool { input, .. } => vec![input],
             Kernel::WindowsAdd { dy, .. } => vec![dy],
+            Kernel::MaxPoolAdd { dy, numbers, .. } => vec![dy, numbers],
             Kernel::Gemm { a, b, .. } => vec![a, b],
             Kernel::Take { x, indices, .. } | Kernel::Gather { x, indices, .. } => {
                 vec![x, indices]
@@ -283,6 +312,7 @@ impl Kernel {
             Kernel::Linalg { work, output, .. } => vec![work, output],
             Kernel::Gemm { c, .. } => vec![c],
             Kernel::Repeat { body, .. } => body.iter().flat_map(Kernel::outputs).collect(),
+            Kernel::MaxPool { values, numbers, .. } => vec![values, numbers],
             Kernel::Reduce { output, .. }
             | Kernel::ArgMax { output, .. }
             | Kernel::ArgMin { output, .. }
@@ -294,6 +324,7 @@ impl Kernel {
             | Kernel::ScatterAdd { output, .. }
             | Kernel::WindowsAdd { output, .. }
             | Kernel::ArgMaxPool { output, .. }
+            | Kernel::MaxPoolAdd { output, .. }
             | Kernel::Scatter { output, .. }
             | Kernel::Iota { output, .. }
             | Kernel::Random { output, .. }

@@ -35,7 +35,6 @@
 //! ```
 
 mod argmax;
-mod argmax_pool;
 mod bind;
 mod buffer;
 mod call;
@@ -47,12 +46,15 @@ mod gather;
 mod gemm;
 mod index;
 mod kernel;
+mod lanes;
 mod linalg;
 mod loop_layout;
 mod loop_plan;
 mod loop_run;
 mod lowering;
 mod math;
+mod max_pool;
+mod max_pool_add;
 mod num;
 mod patterns;
 mod pool;
@@ -74,6 +76,7 @@ mod take;
 mod tile_fn;
 mod trig;
 mod vector;
+mod window_blocks;
 mod windows_add;
 
 pub use bind::Bound;

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 
 use crate::argmax::ArgMaxPlan;
-use crate::argmax_pool::ArgMaxPoolPlan;
 use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
@@ -12,6 +11,8 @@ use crate::gather::{GatherPlan, ScatterAddPlan, ScatterPlan};
 use crate::gemm::GemmPlan;
 use crate::linalg::LinalgPlan;
 use crate::loop_plan::LoopPlan;
+use crate::max_pool::MaxPoolPlan;
+use crate::max_pool_add::MaxPoolAddPlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
 use crate::repeat::RepeatPlan;
@@ -136,7 +137,13 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
             Box::new(WindowsAddPlan::new(windows, dy, output)?)
         }
         Kernel::ArgMaxPool { windows, input, output } => {
-            Box::new(ArgMaxPoolPlan::new(windows, input, output)?)
+            Box::new(MaxPoolPlan::places(windows, input, output)?)
+        }
+        Kernel::MaxPool { windows, input, values, numbers } => {
+            Box::new(MaxPoolPlan::values(windows, input, values, numbers)?)
+        }
+        Kernel::MaxPoolAdd { windows, dy, numbers, output } => {
+            Box::new(MaxPoolAddPlan::new(windows, dy, numbers, output)?)
         }
         Kernel::Scatter { axis, x, indices, src, output } => {
             Box::new(ScatterPlan::new(*axis, x, indices, src, output)?)

@@ -12,7 +12,8 @@ use crate::copy::{load, store};
 use crate::num::{Num, for_num};
 use crate::program::{Failure, Step};
 use crate::reduce_order::{
-    BLOCK, BlockArgs, COLUMNS, Join, Loops, Max, Min, Prod, ROWS, RowsArgs, Sum, Tree, loops,
+    BLOCK, BlockArgs, COLUMNS, Join, LANES, LinesArgs, Loops, Max, Min, Prod, ROWS, RowsArgs, Sum,
+    Tree, loops,
 };
 use crate::space::{Place, Space};
 use crate::{Axes, Fault, Pool, ReduceOp, Slice, Strides};
@@ -69,6 +70,10 @@ impl ReducePlan {
     /// The slices were checked for this memory and have elements of type `T`.
     unsafe fn reduce<T: Num, J: Join<T>>(&self, mem: Mem<'_>, pool: &Pool) {
         let len = self.gone.numel();
+        if self.inner && (1..=BLOCK).contains(&len) && self.packed() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.lines::<T>(mem, pool) };
+        }
         if self.inner {
             pool.ranges(self.kept.numel(), TASK / len.max(1), |range| {
                 let mut place = Place::new(&self.kept.dims, range.start);
@@ -113,14 +118,45 @@ impl ReducePlan {
         });
     }
 
+    /// Do the elements that go follow one another?
+    fn packed(&self) -> bool {
+        self.gone.dims.len() == 1 && (self.gone.strides[0][0] == 1 || self.gone.dims[0] == 1)
+    }
+
+    /// Packed lines of a block at most, many at once.
+    ///
+    /// # Safety
+    /// As for [`ReducePlan::reduce`].
+    unsafe fn lines<T: Num>(&self, mem: Mem<'_>, pool: &Pool) {
+        let (dims, n) = (&self.kept.dims, self.gone.numel());
+        let lanes = std::hint::black_box(LANES);
+        let last = dims.len() - 1;
+        let [stride, out_stride] = [0, 1].map(|i| self.kept.strides[i][last]);
+        pool.ranges(self.kept.numel(), TASK / n, |range| {
+            let mut at = range.start;
+            while at < range.end {
+                let place = Place::new(dims, at);
+                let lines = (range.end - at).min(dims[last] - place.index(last));
+                let [from, to] = [0, 1].map(|i| place.offset(&self.kept.strides[i]));
+                // SAFETY: the caller's promise; the first of these lines, which exist, and their
+                // elements of y, which no other task writes.
+                unsafe {
+                    let x = mem.ptr(&self.x).cast::<T>().offset(from).cast();
+                    let out = mem.ptr(&self.y).cast::<T>().offset(to).cast();
+                    (self.loops.lines)(LinesArgs { x, stride, n, lines, out, out_stride, lanes });
+                }
+                at += lines;
+            }
+        });
+    }
+
     /// All elements that go, from `x`, in blocks.
     ///
     /// # Safety
     /// `x` is the first of them.
     #[inline]
     unsafe fn line<T: Num, J: Join<T>>(&self, x: *const T) -> T {
-        let (dims, strides) = (&self.gone.dims, &self.gone.strides[0]);
-        let packed = dims.len() == 1 && strides[0] == 1;
+        let packed = self.packed();
         let len = self.gone.numel();
         let block = |start: usize| {
             let n = BLOCK.min(len - start);

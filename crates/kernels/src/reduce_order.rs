@@ -16,7 +16,11 @@ use crate::vector::{Body, Entry, pick};
 /// Elements of a block.
 pub(crate) const BLOCK: usize = 1024;
 /// Interleaved sequences of a block.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
+/// Lines whose sequences are joined together.
+const GROUP: usize = 16;
+/// Sequences of a line that are left when lines go on side by side.
+const SIDE: usize = 8;
 /// Columns that are reduced side by side.
 pub(crate) const COLUMNS: usize = 256;
 /// Rows, or sums of rows, that are joined one after the other.
@@ -25,25 +29,28 @@ pub(crate) const ROWS: usize = 64;
 /// What joins two elements.
 pub(crate) trait Join<T>: 'static {
     const START: T;
+    /// Does it choose between values? Unrolled choices become no vectors.
+    const CHOOSES: bool;
     fn join(a: T, b: T) -> T;
 }
 
 macro_rules! joins {
-    ($($name:ident $start:ident $f:ident;)*) => {$(
+    ($($name:ident $start:ident $f:ident $chooses:literal;)*) => {$(
         #[derive(Debug)]
         pub(crate) struct $name;
         impl<T: Num> Join<T> for $name {
             const START: T = T::$start;
+            const CHOOSES: bool = $chooses;
             #[inline(always)]
             fn join(a: T, b: T) -> T { a.$f(b) }
         }
     )*};
 }
 joins! {
-    Sum ZERO add;
-    Max LOWEST max;
-    Min HIGHEST min;
-    Prod ONE mul;
+    Sum ZERO add false;
+    Max LOWEST max true;
+    Min HIGHEST min true;
+    Prod ONE mul false;
 }
 
 /// `n ≤ BLOCK` packed elements, reduced into `out`.
@@ -52,6 +59,20 @@ pub(crate) struct BlockArgs {
     pub(crate) x: *const u8,
     pub(crate) n: usize,
     pub(crate) out: *mut u8,
+}
+
+/// `lines` lines of `n ≤ BLOCK` packed elements, at distance `stride` (elements), each reduced into an
+/// element of `out`; these are `out_stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinesArgs {
+    pub(crate) x: *const u8,
+    pub(crate) stride: isize,
+    pub(crate) n: usize,
+    pub(crate) lines: usize,
+    pub(crate) out: *mut u8,
+    pub(crate) out_stride: isize,
+    /// [`LANES`].
+    pub(crate) lanes: usize,
 }
 
 /// `rows` rows of `n` packed elements, at distance `stride` (elements), joined into `acc`.
@@ -72,18 +93,25 @@ impl<T: Num, J: Join<T>> Body for Block<T, J> {
     unsafe fn run(args: BlockArgs) {
         // SAFETY: the contract.
         let x = unsafe { std::slice::from_raw_parts(args.x.cast::<T>(), args.n) };
-        let value = if x.len() < LANES {
-            x.iter().fold(J::START, |sum, &x| J::join(sum, x))
-        } else {
-            lanes::<T, J>(x)
-        };
         // SAFETY: the contract.
-        unsafe { args.out.cast::<T>().write(value) };
+        unsafe { args.out.cast::<T>().write(block::<T, J>(x)) };
     }
 }
 
+/// The elements of a block, joined.
 #[inline(always)]
-fn lanes<T: Num, J: Join<T>>(x: &[T]) -> T {
+fn block<T: Num, J: Join<T>>(x: &[T]) -> T {
+    if x.len() < LANES {
+        return x.iter().fold(J::START, |sum, &x| J::join(sum, x));
+    }
+    let mut acc = lanes::<T, J>(x);
+    halve::<T, J>(&mut acc, LANES, 1);
+    acc[0]
+}
+
+/// The interleaved sequences of a block.
+#[inline(always)]
+fn lanes<T: Num, J: Join<T>>(x: &[T]) -> [T; LANES] {
     let mut acc = [J::START; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -94,15 +122,87 @@ fn lanes<T: Num, J: Join<T>>(x: &[T]) -> T {
     for (acc, &x) in acc.iter_mut().zip(rest) {
         *acc = J::join(*acc, x);
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        let (low, high) = acc.split_at_mut(width);
-        for (a, &b) in low.iter_mut().zip(&*high) {
-            *a = J::join(*a, b);
+    acc
+}
+
+struct Lines<T, J>(PhantomData<(T, J)>);
+impl<T: Num, J: Join<T>> Body for Lines<T, J> {
+    type Args = LinesArgs;
+    /// Contract: the lines are valid for reads, the elements of `out` for writes.
+    #[inline(always)]
+    unsafe fn run(args: LinesArgs) {
+        let line = |i: usize| {
+            let x = args.x.cast::<T>().wrapping_offset(i as isize * args.stride);
+            // SAFETY: the contract: a line.
+            unsafe { std::slice::from_raw_parts(x, args.n) }
+        };
+        let put = |i: usize, value: T| {
+            // SAFETY: the contract.
+            unsafe { args.out.cast::<T>().offset(i as isize * args.out_stride).write(value) };
+        };
+        let groups = args.lines / GROUP;
+        for group in 0..groups {
+            let values = if args.n < LANES {
+                let mut acc = [J::START; GROUP];
+                for i in 0..args.n {
+                    for (l, acc) in acc.iter_mut().enumerate() {
+                        // SAFETY: the contract: element `i` of a line.
+                        *acc = J::join(*acc, unsafe { *line(group * GROUP + l).get_unchecked(i) });
+                    }
+                }
+                acc
+            } else {
+                side_by_side::<T, J>(|l| line(group * GROUP + l), args.lanes)
+            };
+            for (l, value) in values.into_iter().enumerate() {
+                put(group * GROUP + l, value);
+            }
         }
+        (groups * GROUP..args.lines).for_each(|i| put(i, block::<T, J>(line(i))));
+    }
+}
+
+/// Lines reduced as [`block`] does it, together from where [`SIDE`] sequences are left of each. `width`
+/// is `LANES`, but the compiler does not know, and so makes vectors of choices.
+#[inline(always)]
+fn side_by_side<'a, T: Num, J: Join<T>>(
+    line: impl Fn(usize) -> &'a [T],
+    width: usize,
+) -> [T; GROUP] {
+    let width = if J::CHOOSES { width } else { LANES };
+    let mut side = [[J::START; GROUP]; SIDE];
+    for l in 0..GROUP {
+        let mut acc = [J::START; LANES];
+        if J::CHOOSES {
+            line(l).chunks(width).for_each(|chunk| join_all::<T, J>(&mut acc, chunk));
+        } else {
+            acc = lanes::<T, J>(line(l));
+        }
+        halve::<T, J>(&mut acc, width, SIDE);
+        for (side, &x) in side.iter_mut().zip(&acc) {
+            side[l] = x;
+        }
+    }
+    halve::<T, J>(side.as_flattened_mut(), width * SIDE * GROUP / LANES, GROUP);
+    side[0]
+}
+
+/// Joins the upper half of `width` elements to the lower, and so on until `left` are left.
+#[inline(always)]
+fn halve<T: Num, J: Join<T>>(acc: &mut [T], width: usize, left: usize) {
+    let mut width = width / 2;
+    while width >= left {
+        let (low, high) = acc.split_at_mut(width);
+        join_all::<T, J>(low, &high[..width]);
         width /= 2;
     }
-    acc[0]
+}
+
+#[inline(always)]
+fn join_all<T: Num, J: Join<T>>(acc: &mut [T], x: &[T]) {
+    for (acc, &x) in acc.iter_mut().zip(x) {
+        *acc = J::join(*acc, x);
+    }
 }
 
 struct Rows<T, J>(PhantomData<(T, J)>);
@@ -114,20 +214,22 @@ impl<T: Num, J: Join<T>> Body for Rows<T, J> {
     unsafe fn run(args: RowsArgs) {
         // SAFETY: the contract.
         let acc = unsafe { std::slice::from_raw_parts_mut(args.acc.cast::<T>(), args.n) };
-        for r in 0..args.rows as isize {
-            // SAFETY: the contract.
-            let x = unsafe {
-                std::slice::from_raw_parts(args.x.cast::<T>().offset(r * args.stride), args.n)
-            };
-            join_row::<T, J>(acc, x);
+        let row = |r: usize| {
+            let x = args.x.cast::<T>().wrapping_offset(r as isize * args.stride);
+            // SAFETY: the contract: a row.
+            unsafe { std::slice::from_raw_parts(x, args.n) }
+        };
+        // Four at once, one after the other: what is joined is read and written once for all.
+        let fours = args.rows / 4;
+        for r in 0..fours {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| row(4 * r + i));
+            for ((((acc, &a), &b), &c), &d) in acc.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *acc = J::join(J::join(J::join(J::join(*acc, a), b), c), d);
+            }
         }
-    }
-}
-
-#[inline(always)]
-fn join_row<T: Num, J: Join<T>>(acc: &mut [T], x: &[T]) {
-    for (acc, &x) in acc.iter_mut().zip(x) {
-        *acc = J::join(*acc, x);
+        for r in 4 * fours..args.rows {
+            join_all::<T, J>(acc, row(r));
+        }
     }
 }
 
@@ -135,6 +237,7 @@ fn join_row<T: Num, J: Join<T>>(acc: &mut [T], x: &[T]) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loops {
     pub(crate) block: Entry<BlockArgs>,
+    pub(crate) lines: Entry<LinesArgs>,
     pub(crate) rows: Entry<RowsArgs>,
 }
 
@@ -149,7 +252,7 @@ pub(crate) fn loops(op: ReduceOp, dtype: DType) -> Option<Loops> {
 }
 
 fn of<T: Num, J: Join<T>>() -> Loops {
-    Loops { block: pick::<Block<T, J>>(), rows: pick::<Rows<T, J>>() }
+    Loops { block: pick::<Block<T, J>>(), lines: pick::<Lines<T, J>>(), rows: pick::<Rows<T, J>>() }
 }
 
 /// Values joined pairwise, as they come: value `i` is joined like the leaf `i` of a binary tree.

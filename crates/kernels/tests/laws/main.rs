@@ -12,6 +12,7 @@ mod isa;
 mod linalg;
 mod loops;
 mod matmul;
+mod max_pool;
 mod reductions;
 mod refusals;
 mod repeat;

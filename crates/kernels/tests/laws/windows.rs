@@ -1,6 +1,6 @@
-//! Windows added up, and the places of their maxima.
+//! Windows added up.
 
-use pleach_kernels::{Axes, BufferId, Fault, Kernel, Slice, View, Window, Windows};
+use pleach_kernels::{Axes, BufferId, Fault, Kernel, Slice, View, Windows};
 use pleach_tensor::{DType, F32, F64, I32, I64};
 use proptest::prelude::*;
 
@@ -70,50 +70,6 @@ proptest! {
             prop_assert!(agree(read(&after, &y, &at), want, dtype, 0.0, 0.0));
         }
     }
-
-    #[test]
-    fn the_first_maximum_of_a_window_wins_and_the_last_nan(
-        rank in 1usize..=3,
-        n in 1usize..=3,
-        ty in 0usize..6,
-        seed: u64,
-    ) {
-        let mut bench = Bench::new(seed);
-        let (mut dims, n) = (bench.rng.dims(rank), n.min(rank));
-        let dtype = DType::ALL[ty];
-        let mut windows: Vec<Vec<Window>> = vec![];
-        for len in &mut dims[rank - n..] {
-            *len = (*len).clamp(1, 12);
-            let rng = &mut bench.rng;
-            let mut window = || {
-                let (start, step) = (rng.below(*len), 1 + rng.below(2));
-                Window { start, step, count: 1 + rng.below(((*len - 1 - start) / step).min(3) + 1) }
-            };
-            windows.push((0..3).map(|_| window()).collect());
-        }
-        let out: Vec<usize> = [&dims[..rank - n], &vec![3; n]].concat();
-        let (x, y) = (bench.input(dtype, &dims, true), bench.output(I64, &out));
-        let kernel = Kernel::ArgMaxPool { windows: windows.clone(), input: x.clone(), output: y.clone() };
-        let after = bench.run(vec![kernel]);
-        for at in indices(&out) {
-            let chosen: Vec<Window> = (0..n).map(|i| windows[i][at[rank - n + i]]).collect();
-            let counts: Vec<usize> = chosen.iter().map(|w| w.count).collect();
-            let mut best: Option<(i64, f64)> = None;
-            for inside in indices(&counts) {
-                let place: Vec<usize> =
-                    chosen.iter().zip(&inside).map(|(w, i)| w.start + w.step * i).collect();
-                let value = match read(&bench.buffers, &x, &[&at[..rank - n], &place].concat()) {
-                    V::I(b) if dtype == DType::Bool => f64::from(u8::from(b != 0)),
-                    value => value.f(),
-                };
-                if best.is_none_or(|(_, v)| value > v || value.is_nan()) {
-                    let flat = place.iter().zip(&dims[rank - n..]).fold(0, |f, (&i, &n)| f * n + i);
-                    best = Some((flat as i64, value));
-                }
-            }
-            prop_assert_eq!(Some(read(&after, &y, &at).i()), best.map(|(place, _)| place));
-        }
-    }
 }
 
 #[test]
@@ -143,18 +99,4 @@ fn windows_that_leave_an_array_are_refused() {
     }
     assert_eq!(add(1, 1, &[4], F32), misfit);
     assert_eq!(add(1, 1, &[4, 2], DType::Bool), Some(Fault::Unsupported { dtype: DType::Bool }));
-    let best = |start, count, step| {
-        let windows = vec![vec![Window { start, count, step }]];
-        fault(Kernel::ArgMaxPool {
-            windows,
-            input: slice(0, &[5], F32),
-            output: slice(1, &[1], I64),
-        })
-    };
-    assert_eq!(best(1, 2, 3), None);
-    for (start, count, step) in
-        [(2, 2, 3), (0, 0, 1), (5, 1, 1), (0, 2, usize::MAX), (0, usize::MAX, 2)]
-    {
-        assert_eq!(best(start, count, step), misfit);
-    }
 }

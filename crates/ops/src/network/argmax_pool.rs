@@ -179,7 +179,11 @@ impl Primitive<1> for ArgMaxPool {
         if y.numel() == 0 {
             return Lowering::Fill { value: 0.0 };
         }
-        if self.spans.iter().any(|s| s.count() > MOST_WINDOWS) {
+        // Nor does it take more axes, or count farther.
+        let lead = x.rank() - self.spans.len();
+        let pooled = x.shape()[lead..].iter().fold(1usize, |n, &len| n.saturating_mul(len));
+        let many = self.spans.iter().any(|s| s.count() > MOST_WINDOWS);
+        if many || self.spans.len() > 3 || pooled > u32::MAX as usize {
             return Lowering::Interpret;
         }
         match self.windows(x.shape()) {
