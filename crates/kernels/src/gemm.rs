@@ -80,10 +80,12 @@ impl Cut {
 
 /// Products `m·n·k` of a task: about 10 µs of work.
 const TASK: usize = 1 << 19;
-/// Least rows and columns of a block of a product that is cut.
+/// Least rows and columns of a block of a product that is cut, where operands are read in place.
 const LEAST: [usize; 2] = [96, 128];
-/// Most blocks of one product.
-const MOST: usize = 64;
+/// The same where every block copies its rows and columns.
+const LEAST_COPIED: [usize; 2] = [256, 256];
+/// Most blocks of rows, and of columns.
+const MOST: [usize; 2] = [64, 8];
 
 impl GemmPlan {
     pub(crate) fn new(a: &Slice, b: &Slice, c: &Slice) -> Result<GemmPlan, Fault> {
@@ -112,10 +114,11 @@ impl GemmPlan {
         let Sides { m, n, k, strides, .. } = sides;
         let work = m.saturating_mul(n).saturating_mul(k);
         let parts = if matches!(way, Way::Direct(_)) && m == 1 { work * 4 } else { work } / TASK;
-        let least = if m == 1 { LEAST[1] } else { LEAST[1].max(n.div_ceil(8)) };
-        let columns = Cut::new(n, parts.min(n / least).clamp(1, MOST), 32);
-        let parts = (parts / columns.count().max(1)).min(m / LEAST[0]);
-        let rows = Cut::new(m, parts.clamp(1, MOST), 24);
+        let [high, broad] = if matches!(way, Way::Direct(_)) { LEAST } else { LEAST_COPIED };
+        let most = if m == 1 { MOST[0] } else { MOST[1] };
+        let columns = Cut::new(n, parts.min(n / broad).clamp(1, most), 64);
+        let parts = (parts / columns.count().max(1)).min(m / high);
+        let rows = Cut::new(m, parts.clamp(1, MOST[0]), 24);
         let block = rows.block.saturating_mul(columns.block).saturating_mul(k);
         Ok(GemmPlan {
             batch: Space::new(batch, &operands.map(|s| &s.strides[..rank - 2])),

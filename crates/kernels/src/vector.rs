@@ -26,8 +26,7 @@ pub enum Isa {
     Portable,
     /// AVX2 and fused multiply-add: 8 numbers in f32 an instruction.
     Avx2,
-    /// AVX-512 (F, BW, DQ, VL): 16 numbers in f32 an instruction, in elementwise loops and
-    /// reductions; products use AVX2.
+    /// AVX-512 (F, BW, DQ, VL): 16 numbers in f32 an instruction.
     Avx512,
 }
 
@@ -38,15 +37,13 @@ impl Isa {
     }
 
     /// The one that kernels use: what the environment variable `PLEACH_ISA` names (`portable`,
-    /// `avx2` or `avx512`), or, if it names none that this machine has, the strongest, but not
-    /// AVX-512, which has not been timed yet.
+    /// `avx2` or `avx512`), or, if it names none that this machine has, the strongest.
     pub fn used() -> Isa {
         static USED: OnceLock<Isa> = OnceLock::new();
         *USED.get_or_init(|| {
             let asked = std::env::var("PLEACH_ISA").unwrap_or_default();
             let named = Isa::available().find(|isa| isa.name() == asked);
-            let timed = || Isa::available().filter(|isa| *isa <= Isa::Avx2).last();
-            named.or_else(timed).unwrap_or(Isa::Portable)
+            named.or_else(|| Isa::available().last()).unwrap_or(Isa::Portable)
         })
     }
 

@@ -10,14 +10,22 @@ use super::lanes::Lanes;
 use super::product::Matrices;
 use crate::vector::{Body, Entry};
 
-/// Longest sum of a block: a strip of `b` of two vectors stays in the first cache.
-const DEPTH: usize = 256;
+/// Longest sum of a block: rows of `a` of one tile stay in the first cache, and `c` is read again
+/// only so often.
+const DEPTH: usize = 512;
 /// Bytes of packed panels of `b`, on the stack: with the rows of `a` they stay in the second cache.
-const PANELS: usize = 192 << 10;
+const PANELS: usize = 256 << 10;
 /// Rows of a block.
 const ROWS: usize = 48;
+/// Rows ahead of the one that is copied of which lines are asked for: they lie apart, so the machine
+/// does not foresee them.
+const AHEAD: isize = 4;
 /// Distance of packed rows of `a` in elements: rows of one tile begin in different places of a cache.
 const STRIDE: usize = DEPTH + 16;
+
+/// Memory that begins with a line of the cache: a vector that crosses two takes twice as long.
+#[repr(align(64))]
+struct Lines<T>(#[allow(dead_code, reason = "only its place is used")] T);
 
 /// A product and how it is done.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +37,7 @@ pub(super) struct Blocked {
     pub(super) pack_a: bool,
 }
 
-/// The product in blocks, with `b` packed in panels of two vectors of columns. Contract: that of
+/// The product in blocks, with `b` packed in panels as wide as the widest tile. Contract: that of
 /// [`Matrices`].
 pub(super) struct Panels<V>(PhantomData<V>);
 
@@ -38,11 +46,11 @@ impl<V: Lanes> Body for Panels<V> {
 
     #[inline(always)]
     unsafe fn run(Blocked { p, tiles, pack_a }: Blocked) {
-        let wide = 2 * V::N;
+        let wide = V::widest() * V::N;
         let most = PANELS / size_of::<V::T>() / DEPTH;
-        let mut panels = MaybeUninit::<[u64; PANELS / 8]>::uninit();
+        let mut panels = MaybeUninit::<Lines<[u8; PANELS]>>::uninit();
         let panels = panels.as_mut_ptr().cast::<V::T>();
-        let mut rows = MaybeUninit::<[u64; ROWS * STRIDE]>::uninit();
+        let mut rows = MaybeUninit::<Lines<[u64; ROWS * STRIDE]>>::uninit();
         let rows = rows.as_mut_ptr().cast::<V::T>();
         let (a, b, c) = (p.a.cast::<V::T>(), p.b.cast::<V::T>(), p.c.cast::<V::T>());
         for (l, k) in parts(p.k, DEPTH, 1) {
@@ -93,7 +101,7 @@ fn parts(len: usize, most: usize, unit: usize) -> impl Iterator<Item = (usize, u
     (0..len.max(1)).step_by(part).map(move |at| (at, part.min(len - at)))
 }
 
-/// Writes `k` rows of `n` columns to panels of two vectors of columns, one after the other.
+/// Writes `k` rows of `n` columns to panels as wide as the widest tile, one after the other.
 ///
 /// # Safety
 /// The elements of `b` are valid for reads; at `to` there is room for `k` rows of `n` columns, rounded
@@ -106,17 +114,16 @@ unsafe fn pack_panels<V: Lanes>(
     n: usize,
     to: *mut V::T,
 ) {
-    let wide = 2 * V::N;
+    let wide = V::widest() * V::N;
     let full = if b_cs == 1 { n / wide * wide } else { 0 };
     for l in 0..k {
         // Row by row: memory is read in the order in which it lies.
         let from = b.wrapping_offset(l as isize * b_rs);
         for q in (0..full).step_by(wide) {
-            // SAFETY: two vectors of a row of b, and of the panel.
-            unsafe {
-                let to = to.add(q * k + l * wide);
-                V::load(from.add(q)).store(to);
-                V::load(from.add(q + V::N)).store(to.add(V::N));
+            for v in (0..wide).step_by(V::N) {
+                V::prefetch(from.wrapping_offset(AHEAD * b_rs).wrapping_add(q + v));
+                // SAFETY: a vector of a row of b, and of the panel.
+                unsafe { V::load(from.add(q + v)).store(to.add(q * k + l * wide + v)) };
             }
         }
     }
@@ -154,6 +161,7 @@ unsafe fn pack<V: Lanes>(
         let from = from.wrapping_offset(i as isize * rs);
         // SAFETY of both: elements of a row, and their places.
         for j in (0..vectors).step_by(V::N) {
+            V::prefetch(from.wrapping_offset(AHEAD * rs).wrapping_add(j));
             // SAFETY: see above.
             unsafe { V::load(from.add(j)).store(to.add(i * stride + j)) };
         }

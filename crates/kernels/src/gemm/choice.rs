@@ -33,11 +33,13 @@ impl Sides {
         self.strides[1][1] == 1 || self.n == 1
     }
 
-    /// Do the rows of a strip of `b` fall on each other in a cache of 64 sets of 8 lines?
+    /// Do the rows of a strip of `b` fall on each other in a cache of 64 sets of 8 lines, so often
+    /// that a copy pays?
     fn clashes(&self) -> bool {
         let bytes = self.strides[1][0].unsigned_abs() * self.size;
         let sets = 64 >> bytes.trailing_zeros().clamp(6, 12).saturating_sub(6);
-        self.k > 6 * sets
+        let often = self.m >= 64 || bytes.saturating_mul(self.k) > 1 << 20;
+        often && self.k > 6 * sets
     }
 
     /// Does a copy of `a` in rows pay, where `b` is copied anyway?
@@ -50,9 +52,10 @@ impl Sides {
     /// About how many cycles the product by tiles takes.
     fn cycles(&self, isa: &Compiled) -> usize {
         let vectors = self.n.div_ceil(isa.lanes);
-        // A tile of less than 8 sums waits for them; tiles of two vectors, then one of one.
+        // A tile of less than 8 sums waits for them; the widest tiles, then one of what is left.
         let strip = |width: usize| (self.m * width).max(8 * self.m.div_ceil(isa.rows[width - 1]));
-        let sums = vectors / 2 * strip(2) + vectors % 2 * strip(1);
+        let (widest, left) = (isa.widest, vectors % isa.widest);
+        let sums = vectors / widest * strip(widest) + if left > 0 { strip(left) } else { 0 };
         let pack = if self.has_rows() { 0 } else { self.n };
         let scatter = if self.strides[2][1] == 1 { 0 } else { 2 * self.m * self.n };
         (sums / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
@@ -88,7 +91,8 @@ impl Way {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Compiled {
     pub(super) lanes: usize,
-    pub(super) rows: [usize; 2],
+    pub(super) rows: [usize; 4],
+    pub(super) widest: usize,
     pub(super) tiles: Entry<Matrices>,
     pub(super) panels: Entry<Blocked>,
     pub(super) row: Entry<Matrices>,
@@ -101,6 +105,7 @@ macro_rules! compiled_of {
         Compiled {
             lanes: <$V>::N,
             rows: <$V>::ROWS,
+            widest: <$V>::widest(),
             tiles: vector::compiled::<Tiles<$V>>($isa),
             panels: vector::compiled::<Panels<$V>>($isa),
             row: vector::compiled::<Rows<$V>>($isa),
@@ -116,9 +121,13 @@ pub(super) use compiled_of;
 pub(super) fn compiled(dtype: DType, isa: Isa) -> Compiled {
     match (dtype == DType::F64, isa) {
         #[cfg(target_arch = "x86_64")]
-        (false, Isa::Avx2 | Isa::Avx512) => compiled_of!(Isa::Avx2, x86::__m256),
+        (false, Isa::Avx512) => compiled_of!(Isa::Avx512, x86::__m512),
         #[cfg(target_arch = "x86_64")]
-        (true, Isa::Avx2 | Isa::Avx512) => compiled_of!(Isa::Avx2, x86::__m256d),
+        (true, Isa::Avx512) => compiled_of!(Isa::Avx512, x86::__m512d),
+        #[cfg(target_arch = "x86_64")]
+        (false, Isa::Avx2) => compiled_of!(Isa::Avx2, x86::__m256),
+        #[cfg(target_arch = "x86_64")]
+        (true, Isa::Avx2) => compiled_of!(Isa::Avx2, x86::__m256d),
         (false, _) => compiled_of!(Isa::Portable, [f32; 8]),
         (true, _) => compiled_of!(Isa::Portable, [f64; 4]),
     }

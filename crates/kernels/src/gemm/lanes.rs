@@ -11,14 +11,24 @@ pub(super) trait Lanes: Copy {
     type Mask: Copy;
     /// Number of elements.
     const N: usize;
-    /// Rows that a tile of one and of two vectors of columns may have: as many sums as fit in
-    /// registers beside a row of `b` and an element of `a`. At most 8.
-    const ROWS: [usize; 2];
+    /// Rows that a tile of one to four vectors of columns may have: as many sums as fit in registers
+    /// beside a row of `b` and an element of `a`. At most 8; 0 where no tile is so wide.
+    const ROWS: [usize; 4];
     /// Side of the square blocks that [`Lanes::transpose`] takes.
     const SQUARE: usize;
+    /// Is a store of a part of a vector about as fast as one of a whole? It may take a dozen times as
+    /// long.
+    const STORES_PARTS: bool;
+    /// Vectors of columns of the widest tile.
+    fn widest() -> usize {
+        Self::ROWS.iter().rposition(|&rows| rows > 0).map_or(0, |last| last + 1)
+    }
     fn splat(x: Self::T) -> Self;
     /// The first `count` lanes, all of them if `count ≥ N`.
     fn first(count: usize) -> Self::Mask;
+    /// A hint that the line at `x`, which need not be valid, is used soon.
+    #[inline(always)]
+    fn prefetch(_x: *const Self::T) {}
     /// # Safety
     /// `x` is valid for reads of `N` elements.
     unsafe fn load(x: *const Self::T) -> Self;
@@ -48,8 +58,9 @@ impl<T: Num, const N: usize> Lanes for [T; N] {
     type T = T;
     type Mask = usize;
     const N: usize = N;
-    const ROWS: [usize; 2] = [4, 4];
+    const ROWS: [usize; 4] = [4, 4, 0, 0];
     const SQUARE: usize = 4;
+    const STORES_PARTS: bool = false;
     #[inline(always)]
     fn splat(x: T) -> Self {
         [x; N]

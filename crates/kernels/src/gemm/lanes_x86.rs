@@ -1,4 +1,4 @@
-//! The vectors of AVX2.
+//! The vectors of AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
 
@@ -13,8 +13,9 @@ macro_rules! lanes {
             type T = $T;
             type Mask = $M;
             const N: usize = $n;
-            const ROWS: [usize; 2] = $rows;
+            const ROWS: [usize; 4] = $rows;
             const SQUARE: usize = $square;
+            const STORES_PARTS: bool = $n * size_of::<$T>() == 64;
             #[inline(always)]
             fn splat(x: $T) -> Self {
                 // SAFETY: the machine has the instruction set.
@@ -22,8 +23,12 @@ macro_rules! lanes {
             }
             #[inline(always)]
             fn first(count: usize) -> $M {
-                // SAFETY: the machine has the instruction set.
-                unsafe { $mask(count.min($n)) }
+                $mask(count.min($n))
+            }
+            #[inline(always)]
+            fn prefetch(x: *const $T) {
+                // SAFETY: a hint reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) };
             }
             #[inline(always)]
             unsafe fn load(x: *const $T) -> Self {
@@ -60,31 +65,47 @@ macro_rules! lanes {
 }
 
 lanes! {
-    __m256 of f32, 8, rows [8, 6], mask __m256i = mask8,
+    __m256 of f32, 8, rows [8, 6, 0, 0], mask __m256i = mask8,
         _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
         _mm256_maskload_ps, _mm256_maskstore_ps, square 8 transpose8;
-    __m256d of f64, 4, rows [8, 6], mask __m256i = mask4,
+    __m256d of f64, 4, rows [8, 6, 0, 0], mask __m256i = mask4,
         _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
         _mm256_maskload_pd, _mm256_maskstore_pd, square 4 transpose4;
+    __m512 of f32, 16, rows [8, 8, 8, 6], mask __mmask16 = mask16,
+        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
+        |x, mask| _mm512_maskz_loadu_ps(mask, x), _mm512_mask_storeu_ps, square 8 transpose8;
+    __m512d of f64, 8, rows [8, 8, 8, 6], mask __mmask8 = mask_of_8,
+        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
+        |x, mask| _mm512_maskz_loadu_pd(mask, x), _mm512_mask_storeu_pd, square 4 transpose4;
 }
 
-/// # Safety
-/// The machine has AVX2; `n ≤ 8`.
+/// `n ≤ 8` lanes.
 #[inline(always)]
-unsafe fn mask8(n: usize) -> __m256i {
-    // SAFETY: the caller's promise.
+fn mask8(n: usize) -> __m256i {
+    // SAFETY: vectors are made only on machines that have the instruction set.
     unsafe {
         let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lane)
     }
 }
 
-/// # Safety
-/// The machine has AVX2; `n ≤ 4`.
+/// `n ≤ 4` lanes.
 #[inline(always)]
-unsafe fn mask4(n: usize) -> __m256i {
-    // SAFETY: the caller's promise.
+fn mask4(n: usize) -> __m256i {
+    // SAFETY: as above.
     unsafe { _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3)) }
+}
+
+/// `n ≤ 16` lanes.
+#[inline(always)]
+fn mask16(n: usize) -> __mmask16 {
+    ((1_u32 << n) - 1) as __mmask16
+}
+
+/// `n ≤ 8` lanes.
+#[inline(always)]
+fn mask_of_8(n: usize) -> __mmask8 {
+    ((1_u32 << n) - 1) as __mmask8
 }
 
 /// Columns 0 to 3 of the halves of four rows, as rows; columns 4 to 7 are in the upper halves.

@@ -43,19 +43,31 @@ impl<V: Lanes> Body for Tiles<V> {
     unsafe fn run(p: Matrices) {
         let mut j = 0;
         while j < p.n {
-            let width = (p.n - j).min(2 * V::N);
+            let vectors = wide::<V>((p.n - j).div_ceil(V::N));
+            let width = (p.n - j).min(vectors * V::N);
             // SAFETY: columns `j .. j + width` exist.
             unsafe {
-                match (width > V::N, width.is_multiple_of(V::N)) {
-                    (true, true) => strip::<V, 2, false>(&p, j, width),
-                    (true, false) => strip::<V, 2, true>(&p, j, width),
-                    (false, true) => strip::<V, 1, false>(&p, j, width),
-                    (false, false) => strip::<V, 1, true>(&p, j, width),
+                match (vectors, width.is_multiple_of(V::N)) {
+                    (4, true) if V::ROWS[3] > 0 => strip::<V, 4, false>(&p, j, width),
+                    (4, false) if V::ROWS[3] > 0 => strip::<V, 4, true>(&p, j, width),
+                    (3, true) if V::ROWS[2] > 0 => strip::<V, 3, false>(&p, j, width),
+                    (3, false) if V::ROWS[2] > 0 => strip::<V, 3, true>(&p, j, width),
+                    (2, true) => strip::<V, 2, false>(&p, j, width),
+                    (2, false) => strip::<V, 2, true>(&p, j, width),
+                    (_, true) => strip::<V, 1, false>(&p, j, width),
+                    (_, false) => strip::<V, 1, true>(&p, j, width),
                 }
             }
             j += width;
         }
     }
+}
+
+/// Vectors of the next strip, of so many that are left: the widest, but for a single one after it.
+#[inline(always)]
+pub(super) fn wide<V: Lanes>(left: usize) -> usize {
+    let widest = V::widest();
+    if left == widest + 1 && widest > 2 { widest - 1 } else { left.min(widest) }
 }
 
 /// All rows of columns `j .. j + width`, in tiles of rows as equal as can be.
@@ -93,7 +105,7 @@ unsafe fn strip<V: Lanes, const C: usize, const MASKED: bool>(
 }
 
 /// Most elements of a tile.
-const TILE: usize = 8 * 32;
+const TILE: usize = 6 * 64;
 
 /// Rows `i .. i + R` of columns `j .. j + width`.
 ///
@@ -122,6 +134,14 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
     let mut sums = [[V::splat(V::T::ZERO); C]; R];
     let mut aside = MaybeUninit::<[V::T; TILE]>::uninit();
     let aside = aside.as_mut_ptr().cast::<V::T>();
+    if p.add {
+        // The rows of the tile below, which is next.
+        for r in R..2 * R {
+            for v in 0..C {
+                V::prefetch(row_of_c(r).wrapping_add(v * V::N));
+            }
+        }
+    }
     // Loops over rows and vectors are kept short, so that they are unrolled and sums stay in registers.
     if p.add && dense {
         for (r, sums) in sums.iter_mut().enumerate() {
@@ -153,9 +173,8 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
         a = a.wrapping_offset(p.a_cs);
         b = b.wrapping_offset(p.b_rs);
     }
-    // Columns from here on are written by way of memory aside: a store of a part of a vector may take
-    // as long as a dozen stores.
-    let direct = if dense { C - usize::from(MASKED) } else { 0 };
+    // Vectors from here on are written by way of memory aside.
+    let direct = if dense { C - usize::from(MASKED && !V::STORES_PARTS) } else { 0 };
     for (r, sums) in sums.iter().enumerate() {
         for (v, sum) in sums.iter().enumerate() {
             let to = row_of_c(r).wrapping_add(v * V::N);
@@ -163,6 +182,8 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
             unsafe {
                 if v >= direct {
                     sum.store(aside.add((r * C + v) * V::N));
+                } else if MASKED && v == C - 1 {
+                    sum.store_some(to, last);
                 } else {
                     sum.store(to);
                 }
