@@ -87,8 +87,11 @@ impl Operands {
             let strides = Strides::from_slice(&[1, rows as isize]);
             if transposed { Slice { strides, ..slice } } else { slice }
         };
-        let kernel =
-            Kernel::Gemm { a: slice(0, m, k, at), b: slice(1, k, n, bt), c: slice(2, m, n, false) };
+        let kernel = Kernel::Gemm {
+            a: slice(0, m, k, at).into(),
+            b: slice(1, k, n, bt).into(),
+            c: slice(2, m, n, false),
+        };
         let spec = |len: usize, writable| BufferSpec { bytes: 4 * len, writable };
         let specs = vec![spec(m * k, false), spec(k * n, false), spec(m * n, true)];
         let program = Program::new(vec![kernel], specs)?;

@@ -197,7 +197,7 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::MaxPoolAdd { dy, numbers, output, .. } => {
             [dy, numbers, output].into_iter().for_each(f);
         }
-        Kernel::Gemm { a, b, c } => [a, b, c].into_iter().for_each(f),
+        Kernel::Gemm { a, b, c } => [&mut a.slice, &mut b.slice, c].into_iter().for_each(f),
         Kernel::Take { x, indices, output, .. } | Kernel::Gather { x, indices, output, .. } => {
             [x, indices, output].into_iter().for_each(f);
         }

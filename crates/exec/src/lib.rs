@@ -22,6 +22,7 @@ mod interpreted;
 mod lower;
 mod lower_fused;
 mod lower_pool;
+mod lower_product;
 mod lower_scan;
 mod outputs;
 mod plan;

@@ -13,6 +13,7 @@ use pleach_tensor::{DType, Tensor, Type};
 
 use crate::lower_fused::Siblings;
 use crate::lower_pool::Pools;
+use crate::lower_product::{Joined, factors};
 use crate::scalar::ScalarBuilder;
 use crate::state::bytes;
 
@@ -48,6 +49,8 @@ pub(crate) struct Lowered {
     /// Splats: they take no memory until something but a loop reads them.
     pub(crate) splats: HashMap<NodeId, (Scalar, Axes)>,
     splat_storage: HashMap<Scalar, BufferId>,
+    /// Reshapes that only products read: they join axes and take no memory.
+    pub(crate) joined: HashMap<NodeId, Joined>,
     /// Nodes that became views.
     pub(crate) views: usize,
     /// Variables that the instruction which computes the new value writes at once.
@@ -96,6 +99,7 @@ impl Lowered {
     pub(crate) fn scope(&mut self, nodes: &[&Node<Op>], live: &[bool], asked: &[usize]) {
         let siblings = Siblings::new(nodes, live);
         let mut pools = Pools::new(nodes, live, asked);
+        let factors = factors(nodes, live);
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             let id = NodeId::new(i);
             if self.values.contains_key(&id) || self.splats.contains_key(&id) {
@@ -114,6 +118,9 @@ impl Lowered {
                 continue;
             }
             let types: Vec<&Type> = node.inputs.iter().map(|x| &nodes[x.index()].ty).collect();
+            if factors[i] && self.join(id, node, &types) {
+                continue;
+            }
             self.node(id, node, &types);
         }
     }
@@ -145,6 +152,11 @@ impl Lowered {
     pub(crate) fn value(&mut self, id: NodeId) -> Slice {
         if let Some(slice) = self.values.get(&id) {
             return slice.clone();
+        }
+        if let Some(joined) = self.joined.remove(&id) {
+            let flat = self.laid_out(id, joined.slice, &joined.ty);
+            self.values.insert(id, flat.clone());
+            return flat;
         }
         let (scalar, dims) = self.splats[&id].clone();
         let buffer = match self.splat_storage.get(&scalar) {
@@ -180,6 +192,7 @@ impl Lowered {
             Lowering::Concat { axis } => self.concat(id, axis, node, types),
             Lowering::Pad { before, value } => self.pad(id, (&before, value), node, types[0]),
             Lowering::Interpret => self.interpret(id, node),
+            Lowering::Gemm => self.product(id, node),
             lowering => self.kernel(id, lowering, node),
         };
         self.values.insert(id, slice);
@@ -207,7 +220,11 @@ impl Lowered {
             self.views += 1;
             return slice;
         }
-        // A reshape across strides: the elements are laid out once, then seen as asked.
+        self.laid_out(id, from, ty)
+    }
+
+    /// A reshape across strides: the elements are laid out once, then seen as asked.
+    fn laid_out(&mut self, id: NodeId, from: Slice, ty: &Type) -> Slice {
         let flat = self.fresh(ty);
         let mut to = flat.clone();
         to.strides = Slice::new(to.buffer, to.dtype, 0, &from.dims).strides;
@@ -296,7 +313,6 @@ impl Lowered {
         let mut operands = x.into_iter();
         let mut next = || operands.next().expect("the type rule counted the operands");
         let kernel = match lowering {
-            Lowering::Gemm => Kernel::Gemm { a: next(), b: next(), c: output },
             Lowering::Reduce { op, axes } => Kernel::Reduce { op, axes, input: next(), output },
             Lowering::ArgMax { axis } => Kernel::ArgMax { axis, input: next(), output },
             Lowering::ArgMin { axis } => Kernel::ArgMin { axis, input: next(), output },

@@ -136,6 +136,7 @@ impl Lowered {
         self.depth += 1;
         let instrs = std::mem::take(&mut self.instrs);
         let values = std::mem::take(&mut self.values);
+        let joined = std::mem::take(&mut self.joined);
         let splats = std::mem::replace(&mut self.splats, splats);
         for (i, slice) in params.iter().enumerate() {
             if let Some(slice) = slice {
@@ -156,6 +157,7 @@ impl Lowered {
         let body = std::mem::replace(&mut self.instrs, instrs);
         let body = body.into_iter().map(|instr| instr.kernel).collect();
         self.values = values;
+        self.joined = joined;
         self.splats = splats;
         self.emit(id, Kernel::Repeat { length: of.length(), reverse: of.is_reversed(), body });
         self.site = outer;

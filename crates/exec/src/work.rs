@@ -11,7 +11,11 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             let ops = program.instrs.iter().filter(|instr| counts(instr.op)).count();
             times(outputs.first().map_or(0, numel), ops as u64)
         }
-        Kernel::Gemm { a, c, .. } => times(numel(c), 2 * last(a)),
+        Kernel::Gemm { a, c, .. } => {
+            let axes = a.slice.dims.len().saturating_sub(a.columns);
+            let terms: u64 = a.slice.dims[axes..].iter().map(|&n| n as u64).product();
+            times(numel(c), terms.saturating_mul(2))
+        }
         Kernel::Reduce { input, .. }
         | Kernel::ArgMax { input, .. }
         | Kernel::ArgMin { input, .. }
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn a_product_is_two_operations_a_term() {
         let (a, b, c) = (slice(&[5, 2, 3]), slice(&[5, 3, 4]), slice(&[5, 2, 4]));
-        assert_eq!(flops(&Kernel::Gemm { a, b, c }), 5 * 2 * 2 * 3 * 4);
+        assert_eq!(flops(&Kernel::Gemm { a: a.into(), b: b.into(), c }), 5 * 2 * 2 * 3 * 4);
     }
 
     #[test]

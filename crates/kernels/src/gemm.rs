@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2 |
+//! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2, AVX-512 |
 //! | `product.rs` | register tiles, operands read where they are |
-//! | `blocks.rs` | blocks for the caches, packing |
+//! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
 //! | `row.rs` | a row times a matrix |
 //! | `choice.rs` | which of them, and which way round |
 //! | `library.rs` | the library `gemm`, an oracle |
@@ -19,8 +19,10 @@ mod lanes;
 mod lanes_x86;
 #[cfg(feature = "library")]
 mod library;
+mod pack;
 mod product;
 mod row;
+mod side;
 #[cfg(test)]
 mod tests;
 
@@ -35,17 +37,21 @@ use crate::num::{Num, for_num};
 use crate::program::{Failure, Step};
 use crate::space::{Place, Space};
 use crate::vector::Isa;
-use crate::{Fault, Pool, Slice};
+use crate::{Fault, Matrix, Pool, Slice};
+use blocks::Blocked;
 use choice::{Sides, Way};
 use product::Matrices;
+pub(crate) use side::Side;
 
 /// A checked product.
 #[derive(Debug)]
 pub(crate) struct GemmPlan {
     /// The operands, the other way round if that is better: `c' = b'·a'`.
     operands: [Slice; 3],
-    /// Strides of rows and columns of each.
+    /// Strides of rows and columns of each; of `a` and `b` only where they are straight.
     strides: [[isize; 2]; 3],
+    /// Rows and columns of `a` and `b`.
+    sides: [[Side; 2]; 2],
     /// The batch, with strides of a, b, c.
     batch: Space,
     way: Way,
@@ -88,29 +94,38 @@ const LEAST_COPIED: [usize; 2] = [256, 256];
 const MOST: [usize; 2] = [64, 8];
 
 impl GemmPlan {
-    pub(crate) fn new(a: &Slice, b: &Slice, c: &Slice) -> Result<GemmPlan, Fault> {
+    pub(crate) fn new(a: &Matrix, b: &Matrix, c: &Slice) -> Result<GemmPlan, Fault> {
         let rank = c.dims.len();
         check::axes(c, if rank < 2 { &[0, 1] } else { &[] })?;
-        let (m, n, k) = (c.dims[rank - 2], c.dims[rank - 1], a.dims.last().copied().unwrap_or(0));
+        let (m, n, k) = (c.dims[rank - 2], c.dims[rank - 1], a.lengths(rank)[1]);
         let batch = &c.dims[..rank - 2];
-        check::shape(a, &[batch, &[m, k]].concat())?;
-        check::shape(b, &[batch, &[k, n]].concat())?;
-        check::dtype(a, c.dtype)?;
-        check::dtype(b, c.dtype)?;
-        let strides = [a, b, c].map(|s| [s.strides[rank - 2], s.strides[rank - 1]]);
-        let given = Sides { m, n, k, strides, size: c.dtype.size() };
+        check::shape(&a.joined(rank), &[batch, &[m, k]].concat())?;
+        check::shape(&b.joined(rank), &[batch, &[k, n]].concat())?;
+        check::dtype(&a.slice, c.dtype)?;
+        check::dtype(&b.slice, c.dtype)?;
+        let of_c = [c.strides[rank - 2], c.strides[rank - 1]];
+        let both = [a, b].map(|x| x.sides(rank));
+        let runs = both.each_ref().map(|sides| {
+            sides.each_ref().map(|side| if side.is_straight() { 0 } else { side.run().0 })
+        });
+        let [of_a, of_b] = both.each_ref().map(|sides| sides.each_ref().map(|side| side.run().1));
+        let given = Sides { m, n, k, strides: [of_a, of_b, of_c], runs, size: c.dtype.size() };
         let (turned, sides, way) = match c.dtype {
             DType::Bool => return Err(Fault::Unsupported { dtype: c.dtype }),
             DType::F32 | DType::F64 => {
                 choice::choose(given, &choice::compiled(c.dtype, Isa::used()))
             }
+            dtype if runs != [[0; 2]; 2] => return Err(Fault::Unsupported { dtype }),
             dtype => {
                 let plain =
                     for_num!(dtype, T => plain::<T>, return Err(Fault::Unsupported { dtype }));
                 (false, given, Way::Direct(plain))
             }
         };
-        let operands = if turned { [b, a, c] } else { [a, b, c] };
+        let operands = if turned { [&b.slice, &a.slice, c] } else { [&a.slice, &b.slice, c] };
+        let [of_a, of_b] = both;
+        let turn = |[rows, columns]: [Side; 2]| [columns, rows];
+        let both = if turned { [turn(of_b), turn(of_a)] } else { [of_a, of_b] };
         let Sides { m, n, k, strides, .. } = sides;
         let work = m.saturating_mul(n).saturating_mul(k);
         let parts = if matches!(way, Way::Direct(_)) && m == 1 { work * 4 } else { work } / TASK;
@@ -124,6 +139,7 @@ impl GemmPlan {
             batch: Space::new(batch, &operands.map(|s| &s.strides[..rank - 2])),
             operands: operands.map(Slice::clone),
             strides,
+            sides: both,
             way,
             rows,
             columns,
@@ -151,14 +167,14 @@ impl GemmPlan {
             unsafe { mem.ptr(slice).offset(offset * slice.dtype.size() as isize) }
         };
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = self.strides;
-        let product = Matrices {
+        let product = |a, b| Matrices {
             m,
             n,
             k: self.k,
-            a: at(0, row, 0),
+            a,
             a_rs,
             a_cs,
-            b: at(1, 0, column),
+            b,
             b_rs,
             b_cs,
             c: at(2, row, column),
@@ -166,8 +182,17 @@ impl GemmPlan {
             c_cs,
             add: false,
         };
-        // SAFETY: blocks of checked slices with these strides; blocks of c are apart.
-        unsafe { self.way.run(product) };
+        match self.way {
+            // SAFETY: blocks of checked slices with these strides; blocks of c are apart.
+            Way::Direct(entry) => unsafe { entry(product(at(0, row, 0), at(1, 0, column))) },
+            Way::Blocked { panels, tiles, pack_a } => {
+                let p = product(at(0, 0, 0), at(1, 0, 0));
+                let block =
+                    Blocked { p, at: [row, column], sides: &raw const self.sides, tiles, pack_a };
+                // SAFETY: as above; the sides give the places of elements of checked slices.
+                unsafe { panels(block) }
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Axes, CumulativeOp, HostCall, LinalgOp, RandomOp, ReduceOp, ScalarProgram, Slice, Window,
-    Windows,
+    Axes, CumulativeOp, HostCall, LinalgOp, Matrix, RandomOp, ReduceOp, ScalarProgram, Slice,
+    Window, Windows,
 };
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
@@ -87,9 +87,9 @@ pub enum Kernel {
     /// `c = a·b` over the last two axes, the others are a batch.
     Gemm {
         /// Operand `[.., m, k]`.
-        a: Slice,
+        a: Matrix,
         /// Operand `[.., k, n]`.
-        b: Slice,
+        b: Matrix,
         /// Result `[.., m, n]`.
         c: Slice,
     },
@@ -290,7 +290,7 @@ impl Kernel {
             | Kernel::MaxPool { input, .. } => vec![input],
             Kernel::WindowsAdd { dy, .. } => vec![dy],
             Kernel::MaxPoolAdd { dy, numbers, .. } => vec![dy, numbers],
-            Kernel::Gemm { a, b, .. } => vec![a, b],
+            Kernel::Gemm { a, b, .. } => vec![&a.slice, &b.slice],
             Kernel::Take { x, indices, .. } | Kernel::Gather { x, indices, .. } => {
                 vec![x, indices]
             }

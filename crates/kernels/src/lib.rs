@@ -53,6 +53,7 @@ mod loop_plan;
 mod loop_run;
 mod lowering;
 mod math;
+mod matrix;
 mod max_pool;
 mod max_pool_add;
 mod num;
@@ -89,6 +90,7 @@ pub use kernel::Kernel;
 pub use lowering::{
     Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,
 };
+pub use matrix::Matrix;
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use run::{RunError, run, run_timed};

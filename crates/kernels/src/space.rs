@@ -87,6 +87,14 @@ impl Place {
         self.at[axis]
     }
 
+    /// The first place of the next row, that is with index 0 along the last axis.
+    #[inline]
+    pub(crate) fn next_row(&mut self, dims: &[usize]) {
+        let last = dims.len() - 1;
+        self.at[last] = dims[last].saturating_sub(1);
+        self.advance(dims);
+    }
+
     /// The next place.
     #[inline]
     pub(crate) fn advance(&mut self, dims: &[usize]) {

@@ -41,7 +41,7 @@ fn a_run_allocates_nothing() {
             inputs: vec![square(0), transposed],
             outputs: vec![square(2)],
         },
-        Kernel::Gemm { a: square(0), b: square(2), c: square(3) },
+        Kernel::Gemm { a: square(0).into(), b: square(2).into(), c: square(3) },
         Kernel::Reduce {
             op: ReduceOp::Sum,
             axes: Axes::from_slice(&[0, 2, 4, 6]),

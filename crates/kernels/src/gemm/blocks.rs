@@ -1,4 +1,5 @@
-//! A large product in blocks that stay in the caches, with rows of `b` packed where that pays.
+//! A large product in blocks that stay in the caches, with operands packed where that pays or where
+//! their rows or columns run along several axes.
 //!
 //! Blocks of `k` are added one after the other, so the order of a sum is that of `k`, as without
 //! blocks: a partial sum is as wide in memory as in a register.
@@ -7,30 +8,36 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::lanes::Lanes;
+use super::pack::{Table, pack};
 use super::product::Matrices;
+use super::side::Side;
 use crate::vector::{Body, Entry};
 
 /// Longest sum of a block: rows of `a` of one tile stay in the first cache, and `c` is read again
 /// only so often.
-const DEPTH: usize = 512;
+pub(super) const DEPTH: usize = 512;
 /// Bytes of packed panels of `b`, on the stack: with the rows of `a` they stay in the second cache.
 const PANELS: usize = 256 << 10;
 /// Rows of a block.
 const ROWS: usize = 48;
-/// Rows ahead of the one that is copied of which lines are asked for: they lie apart, so the machine
-/// does not foresee them.
-const AHEAD: isize = 4;
 /// Distance of packed rows of `a` in elements: rows of one tile begin in different places of a cache.
 const STRIDE: usize = DEPTH + 16;
 
-/// Memory that begins with a line of the cache: a vector that crosses two takes twice as long.
+/// Memory that begins with a line of the cache, as a vector that crosses two takes twice as long, and
+/// has room for a vector that goes past its end.
 #[repr(align(64))]
-struct Lines<T>(#[allow(dead_code, reason = "only its place is used")] T);
+#[allow(dead_code, reason = "only its place is used")]
+struct Lines<T>(T, [u8; 64]);
 
 /// A product and how it is done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocked {
+    /// The block, with pointers to the elements `[0, 0]` of all of `a` and `b`, and of the block in `c`.
     pub(super) p: Matrices,
+    /// First row and column of the block.
+    pub(super) at: [usize; 2],
+    /// Rows and columns of `a` and `b`. Valid while the product runs.
+    pub(super) sides: *const [[Side; 2]; 2],
     /// The product by tiles.
     pub(super) tiles: Entry<Matrices>,
     /// Are blocks of `a` copied to rows too?
@@ -38,35 +45,50 @@ pub(super) struct Blocked {
 }
 
 /// The product in blocks, with `b` packed in panels as wide as the widest tile. Contract: that of
-/// [`Matrices`].
+/// [`Matrices`], where `sides` give the places of elements of `a` and `b`; if not `pack_a`, the
+/// strides of `a` do too.
 pub(super) struct Panels<V>(PhantomData<V>);
 
 impl<V: Lanes> Body for Panels<V> {
     type Args = Blocked;
 
     #[inline(always)]
-    unsafe fn run(Blocked { p, tiles, pack_a }: Blocked) {
+    unsafe fn run(Blocked { p, at: [row, column], sides, tiles, pack_a }: Blocked) {
+        // SAFETY: valid while the product runs.
+        let [[rows_of_a, columns_of_a], [rows_of_b, columns_of_b]] = unsafe { &*sides };
         let wide = V::widest() * V::N;
         let most = PANELS / size_of::<V::T>() / DEPTH;
         let mut panels = MaybeUninit::<Lines<[u8; PANELS]>>::uninit();
         let panels = panels.as_mut_ptr().cast::<V::T>();
-        let mut rows = MaybeUninit::<Lines<[u64; ROWS * STRIDE]>>::uninit();
-        let rows = rows.as_mut_ptr().cast::<V::T>();
+        let mut packed = MaybeUninit::<Lines<[u64; ROWS * STRIDE]>>::uninit();
+        let packed = packed.as_mut_ptr().cast::<V::T>();
+        let (mut rows, mut columns) = (Table::new(), Table::new());
+        let (mut along_a, mut along_b) = (Table::new(), Table::new());
         let (a, b, c) = (p.a.cast::<V::T>(), p.b.cast::<V::T>(), p.c.cast::<V::T>());
         for (l, k) in parts(p.k, DEPTH, 1) {
+            along_b.fill(rows_of_b, l, k);
+            if pack_a {
+                along_a.fill(columns_of_a, l, k);
+            }
             for (j, n) in parts(p.n, most, wide) {
-                let b = b.wrapping_offset(l as isize * p.b_rs + j as isize * p.b_cs);
-                // SAFETY: `k ≤ DEPTH` rows of these columns of b; the panels have room for `most`.
-                unsafe { pack_panels::<V>(b, (p.b_rs, p.b_cs), k, n, panels) };
+                columns.fill(columns_of_b, column + j, n);
+                for q in (0..n).step_by(wide) {
+                    let part = columns.part(q, wide.min(n - q));
+                    // SAFETY: `k ≤ DEPTH` rows of these columns of b; the panels have room for
+                    // `most` columns, and a vector more.
+                    unsafe { pack::<V>(b, along_b.part(0, k), part, panels.add(q * k), wide) };
+                }
                 for (i, m) in parts(p.m, ROWS, 1) {
-                    let mut a = (
-                        a.wrapping_offset(i as isize * p.a_rs + l as isize * p.a_cs),
-                        (p.a_rs, p.a_cs),
-                    );
+                    let from = (row + i) as isize * p.a_rs + l as isize * p.a_cs;
+                    let mut a_at = (a.wrapping_offset(from), (p.a_rs, p.a_cs));
                     if pack_a {
-                        // SAFETY: `k` columns of `m ≤ ROWS` rows of a.
-                        unsafe { pack::<V>(a.0, a.1, m, k, rows, STRIDE) };
-                        a = (rows.cast_const(), (STRIDE as isize, 1));
+                        rows.fill(rows_of_a, row + i, m);
+                        // SAFETY: `k` columns of `m ≤ ROWS` rows of a; a vector past the end of a
+                        // row ends before the next.
+                        unsafe {
+                            pack::<V>(a, rows.part(0, m), along_a.part(0, k), packed, STRIDE)
+                        };
+                        a_at = (packed.cast_const(), (STRIDE as isize, 1));
                     }
                     for q in (0..n).step_by(wide) {
                         let c = c.wrapping_offset(i as isize * p.c_rs + (j + q) as isize * p.c_cs);
@@ -74,9 +96,9 @@ impl<V: Lanes> Body for Panels<V> {
                             m,
                             n: wide.min(n - q),
                             k,
-                            a: a.0.cast(),
-                            a_rs: a.1.0,
-                            a_cs: a.1.1,
+                            a: a_at.0.cast(),
+                            a_rs: a_at.1.0,
+                            a_cs: a_at.1.1,
                             b: panels.wrapping_add(q * k).cast(),
                             b_rs: wide as isize,
                             b_cs: 1,
@@ -99,76 +121,4 @@ fn parts(len: usize, most: usize, unit: usize) -> impl Iterator<Item = (usize, u
     let count = len.div_ceil(most).max(1);
     let part = len.div_ceil(count).next_multiple_of(unit).max(1);
     (0..len.max(1)).step_by(part).map(move |at| (at, part.min(len - at)))
-}
-
-/// Writes `k` rows of `n` columns to panels as wide as the widest tile, one after the other.
-///
-/// # Safety
-/// The elements of `b` are valid for reads; at `to` there is room for `k` rows of `n` columns, rounded
-/// up to panels.
-#[inline(always)]
-unsafe fn pack_panels<V: Lanes>(
-    b: *const V::T,
-    (b_rs, b_cs): (isize, isize),
-    k: usize,
-    n: usize,
-    to: *mut V::T,
-) {
-    let wide = V::widest() * V::N;
-    let full = if b_cs == 1 { n / wide * wide } else { 0 };
-    for l in 0..k {
-        // Row by row: memory is read in the order in which it lies.
-        let from = b.wrapping_offset(l as isize * b_rs);
-        for q in (0..full).step_by(wide) {
-            for v in (0..wide).step_by(V::N) {
-                V::prefetch(from.wrapping_offset(AHEAD * b_rs).wrapping_add(q + v));
-                // SAFETY: a vector of a row of b, and of the panel.
-                unsafe { V::load(from.add(q + v)).store(to.add(q * k + l * wide + v)) };
-            }
-        }
-    }
-    for q in (full..n).step_by(wide) {
-        let b = b.wrapping_offset(q as isize * b_cs);
-        // SAFETY: the columns of this panel.
-        unsafe { pack::<V>(b, (b_rs, b_cs), k, wide.min(n - q), to.add(q * k), wide) };
-    }
-}
-
-/// Writes `m` rows of `n` elements, at distance `stride`.
-///
-/// # Safety
-/// The elements at `from` are valid for reads, those of the rows at `to` for writes.
-#[inline(always)]
-unsafe fn pack<V: Lanes>(
-    from: *const V::T,
-    (rs, cs): (isize, isize),
-    m: usize,
-    n: usize,
-    to: *mut V::T,
-    stride: usize,
-) {
-    let side = V::SQUARE;
-    let (deep, across) = if rs == 1 { (m / side * side, n / side * side) } else { (0, 0) };
-    for j in (0..across).step_by(side) {
-        for i in (0..deep).step_by(side) {
-            let from = from.wrapping_offset(j as isize * cs + i as isize);
-            // SAFETY: a square, and its place.
-            unsafe { V::transpose(from, cs, to.add(i * stride + j), stride as isize) };
-        }
-    }
-    let vectors = if cs == 1 { n / V::N * V::N } else { 0 };
-    for i in 0..m {
-        let from = from.wrapping_offset(i as isize * rs);
-        // SAFETY of both: elements of a row, and their places.
-        for j in (0..vectors).step_by(V::N) {
-            V::prefetch(from.wrapping_offset(AHEAD * rs).wrapping_add(j));
-            // SAFETY: see above.
-            unsafe { V::load(from.add(j)).store(to.add(i * stride + j)) };
-        }
-        let done = vectors.max(if i < deep { across } else { 0 });
-        for j in done..n {
-            // SAFETY: see above.
-            unsafe { to.add(i * stride + j).write(*from.wrapping_offset(j as isize * cs)) };
-        }
-    }
 }

@@ -18,6 +18,9 @@ pub(super) struct Sides {
     pub(super) n: usize,
     pub(super) k: usize,
     pub(super) strides: [[isize; 2]; 3],
+    /// Of rows and columns of a, b: of how many are these the strides, where they run along several
+    /// axes? 0 where they run along one.
+    pub(super) runs: [[usize; 2]; 2],
     pub(super) size: usize,
 }
 
@@ -25,12 +28,24 @@ impl Sides {
     /// `c' = b'·a'`: the same products and sums.
     fn turned(self) -> Sides {
         let [a, b, c] = self.strides.map(|[rows, columns]| [columns, rows]);
-        Sides { m: self.n, n: self.m, strides: [b, a, c], ..self }
+        let [runs_a, runs_b] = self.runs.map(|[rows, columns]| [columns, rows]);
+        Sides { m: self.n, n: self.m, strides: [b, a, c], runs: [runs_b, runs_a], ..self }
     }
 
-    /// Are rows of `b` contiguous?
+    /// Are rows of `b` contiguous, and read where they are?
     fn has_rows(&self) -> bool {
-        self.strides[1][1] == 1 || self.n == 1
+        self.runs[1] == [0; 2] && (self.strides[1][1] == 1 || self.n == 1)
+    }
+
+    /// Do rows or columns of this operand run along several axes?
+    fn is_nested(&self, operand: usize) -> bool {
+        self.runs[operand] != [0; 2]
+    }
+
+    /// How long the copy of an element of this operand takes, in quarters of a cycle.
+    fn copy(&self, operand: usize) -> usize {
+        let long = self.runs[operand][1];
+        if self.strides[operand][1] == 1 && (long == 0 || long >= 8) { 1 } else { 4 }
     }
 
     /// Do the rows of a strip of `b` fall on each other in a cache of 64 sets of 8 lines, so often
@@ -44,6 +59,9 @@ impl Sides {
 
     /// Does a copy of `a` in rows pay, where `b` is copied anyway?
     fn packs_a(&self) -> bool {
+        if self.is_nested(0) {
+            return true;
+        }
         let [rows, columns] = self.strides[0].map(|s| s.unsigned_abs() * self.size);
         let far = if columns != self.size { self.k >= 256 } else { self.k >= LONG };
         self.n >= 128 && far && (columns != self.size || rows.is_multiple_of(1024))
@@ -56,7 +74,8 @@ impl Sides {
         let strip = |width: usize| (self.m * width).max(8 * self.m.div_ceil(isa.rows[width - 1]));
         let (widest, left) = (isa.widest, vectors % isa.widest);
         let sums = vectors / widest * strip(widest) + if left > 0 { strip(left) } else { 0 };
-        let pack = if self.has_rows() { 0 } else { self.n };
+        let pack_b = if self.has_rows() { 0 } else { self.n * self.copy(1) };
+        let pack = (pack_b + if self.is_nested(0) { self.m * self.copy(0) } else { 0 }) / 4;
         let scatter = if self.strides[2][1] == 1 { 0 } else { 2 * self.m * self.n };
         (sums / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
     }
@@ -69,22 +88,6 @@ pub(super) enum Way {
     Direct(Entry<Matrices>),
     /// Blocks for the caches, packing.
     Blocked { panels: Entry<Blocked>, tiles: Entry<Matrices>, pack_a: bool },
-}
-
-impl Way {
-    /// # Safety
-    /// The contract of [`Matrices`], and what [`choose`] saw of the strides holds.
-    #[inline]
-    pub(super) unsafe fn run(&self, p: Matrices) {
-        match *self {
-            // SAFETY: the caller's promise.
-            Way::Direct(entry) => unsafe { entry(p) },
-            // SAFETY: the caller's promise.
-            Way::Blocked { panels, tiles, pack_a } => unsafe {
-                panels(Blocked { p, tiles, pack_a })
-            },
-        }
-    }
 }
 
 /// All ways for one element type and instruction set.
@@ -147,7 +150,10 @@ pub(super) fn choose(given: Sides, isa: &Compiled) -> (bool, Sides, Way) {
     };
     let sides = if turned { other } else { given };
     let [_, [b_rs, b_cs], [_, c_cs]] = sides.strides;
-    let way = if sides.m == 1 && b_rs == 1 && (b_cs != 1 || sides.n == 1) {
+    let nested = sides.is_nested(0) || sides.is_nested(1);
+    let way = if nested {
+        Way::Blocked { panels: isa.panels, tiles: isa.tiles, pack_a: sides.packs_a() }
+    } else if sides.m == 1 && b_rs == 1 && (b_cs != 1 || sides.n == 1) {
         Way::Direct(isa.dots)
     } else if sides.m == 1 && b_cs == 1 && c_cs == 1 {
         Way::Direct(isa.row)

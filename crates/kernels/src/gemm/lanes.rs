@@ -47,11 +47,12 @@ pub(super) trait Lanes: Copy {
     unsafe fn store_some(self, x: *mut Self::T, mask: Self::Mask);
     /// `self·b + c`: rounded once by vector units, twice by the portable arrays.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// `to[j][i] = from[i][j]` for a square of `SQUARE` rows, at these distances.
+    /// `to[j][i] = from[i][j]` for a square of `SQUARE` rows, of `from` at these places, of `to` at
+    /// this distance.
     ///
     /// # Safety
     /// The rows of `from` are valid for reads, those of `to` for writes.
-    unsafe fn transpose(from: *const Self::T, from_rs: isize, to: *mut Self::T, to_rs: isize);
+    unsafe fn transpose(from: *const Self::T, rows: &[isize], to: *mut Self::T, to_rs: isize);
 }
 
 impl<T: Num, const N: usize> Lanes for [T; N] {
@@ -96,11 +97,11 @@ impl<T: Num, const N: usize> Lanes for [T; N] {
         std::array::from_fn(|i| self[i].mul(b[i]).add(c[i]))
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const T, from_rs: isize, to: *mut T, to_rs: isize) {
-        for i in 0..Self::SQUARE as isize {
+    unsafe fn transpose(from: *const T, rows: &[isize], to: *mut T, to_rs: isize) {
+        for (i, &row) in rows.iter().enumerate() {
             for j in 0..Self::SQUARE as isize {
                 // SAFETY: the caller's promise.
-                unsafe { *to.offset(j * to_rs + i) = *from.offset(i * from_rs + j) }
+                unsafe { *to.offset(j * to_rs + i as isize) = *from.offset(row + j) }
             }
         }
     }

@@ -56,9 +56,9 @@ macro_rules! lanes {
                 unsafe { $fma(self, b, c) }
             }
             #[inline(always)]
-            unsafe fn transpose(from: *const $T, from_rs: isize, to: *mut $T, to_rs: isize) {
+            unsafe fn transpose(from: *const $T, rows: &[isize], to: *mut $T, to_rs: isize) {
                 // SAFETY: the caller's promise; the machine has the instruction set.
-                unsafe { $transpose(from, from_rs, to, to_rs) }
+                unsafe { $transpose(from, rows, to, to_rs) }
             }
         }
     )*};
@@ -113,11 +113,11 @@ fn mask_of_8(n: usize) -> __mmask8 {
 /// # Safety
 /// The machine has AVX2; eight elements of four rows are valid for reads.
 #[inline(always)]
-unsafe fn quads(from: *const f32, rs: isize) -> [__m256; 4] {
+unsafe fn quads(from: *const f32, rows: &[isize]) -> [__m256; 4] {
     // SAFETY: the caller's promise.
     unsafe {
-        let (a, b) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.offset(rs)));
-        let (c, d) = (_mm256_loadu_ps(from.offset(2 * rs)), _mm256_loadu_ps(from.offset(3 * rs)));
+        let row = |i: usize| _mm256_loadu_ps(from.offset(rows[i]));
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
         let (ef, gh) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
         [
@@ -134,10 +134,10 @@ unsafe fn quads(from: *const f32, rs: isize) -> [__m256; 4] {
 /// # Safety
 /// The machine has AVX2; see [`Lanes::transpose`].
 #[inline(always)]
-unsafe fn transpose8(from: *const f32, from_rs: isize, to: *mut f32, to_rs: isize) {
+unsafe fn transpose8(from: *const f32, rows: &[isize], to: *mut f32, to_rs: isize) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (upper, lower) = (quads(from, from_rs), quads(from.offset(4 * from_rs), from_rs));
+        let (upper, lower) = (quads(from, &rows[..4]), quads(from, &rows[4..8]));
         for i in 0..4 {
             let (x, y, at) = (upper[i], lower[i], i as isize * to_rs);
             _mm256_storeu_ps(to.offset(at), _mm256_permute2f128_ps::<0x20>(x, y));
@@ -151,12 +151,11 @@ unsafe fn transpose8(from: *const f32, from_rs: isize, to: *mut f32, to_rs: isiz
 /// # Safety
 /// The machine has AVX2; see [`Lanes::transpose`].
 #[inline(always)]
-unsafe fn transpose4(from: *const f64, from_rs: isize, to: *mut f64, to_rs: isize) {
+unsafe fn transpose4(from: *const f64, rows: &[isize], to: *mut f64, to_rs: isize) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (a, b) = (_mm256_loadu_pd(from), _mm256_loadu_pd(from.offset(from_rs)));
-        let (c, d) =
-            (_mm256_loadu_pd(from.offset(2 * from_rs)), _mm256_loadu_pd(from.offset(3 * from_rs)));
+        let row = |i: usize| _mm256_loadu_pd(from.offset(rows[i]));
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         let (ab, cd) = (_mm256_unpacklo_pd(a, b), _mm256_unpacklo_pd(c, d));
         let (ef, gh) = (_mm256_unpackhi_pd(a, b), _mm256_unpackhi_pd(c, d));
         _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(ab, cd));

@@ -43,7 +43,7 @@ impl<V: Lanes> Body for Tiles<V> {
     unsafe fn run(p: Matrices) {
         let mut j = 0;
         while j < p.n {
-            let vectors = wide::<V>((p.n - j).div_ceil(V::N));
+            let vectors = wide::<V>((p.n - j).div_ceil(V::N), p.c_cs == 1);
             let width = (p.n - j).min(vectors * V::N);
             // SAFETY: columns `j .. j + width` exist.
             unsafe {
@@ -64,9 +64,10 @@ impl<V: Lanes> Body for Tiles<V> {
 }
 
 /// Vectors of the next strip, of so many that are left: the widest, but for a single one after it.
+/// Strips of columns that lie apart have tiles of as many rows as a square of [`Lanes::transpose`].
 #[inline(always)]
-pub(super) fn wide<V: Lanes>(left: usize) -> usize {
-    let widest = V::widest();
+fn wide<V: Lanes>(left: usize, dense: bool) -> usize {
+    let widest = if dense { V::widest() } else { V::widest().min(3) };
     if left == widest + 1 && widest > 2 { widest - 1 } else { left.min(widest) }
 }
 
@@ -149,7 +150,12 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
         }
     } else if p.add {
         // SAFETY: `R` rows of `width` elements of c; a tile has room for them.
-        unsafe { copy(R, width, (c, p.c_rs, p.c_cs), (aside, (C * V::N) as isize, 1)) };
+        unsafe {
+            match R == V::SQUARE && p.c_rs == 1 {
+                true => turn::<V>((c, p.c_cs), width, aside, C * V::N),
+                false => copy(R, width, (c, p.c_rs, p.c_cs), (aside, (C * V::N) as isize, 1)),
+            }
+        };
         for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: a row of the tile; lanes that were not written are not used.
             unsafe {
@@ -190,11 +196,61 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
             }
         }
     }
-    if direct < C {
+    if R == V::SQUARE && p.c_rs == 1 && !dense {
+        // SAFETY: the tile, and its columns of c.
+        unsafe { turn_back::<V>(aside, C * V::N, width, (c, p.c_cs)) };
+    } else if direct < C {
         let done = direct * V::N;
         let to = (c.wrapping_offset(done as isize * p.c_cs), p.c_rs, p.c_cs);
         // SAFETY: the columns of the tile that are not written yet.
         unsafe { copy(R, width - done, (aside.add(done), (C * V::N) as isize, 1), to) };
+    }
+}
+
+/// Writes columns of neighbours, at distance `cs`, as rows at distance `rs`.
+///
+/// # Safety
+/// `SQUARE` elements of `width` columns are valid for reads; at `to` there is room for the rows.
+#[inline(always)]
+unsafe fn turn<V: Lanes>((from, cs): (*const V::T, isize), width: usize, to: *mut V::T, rs: usize) {
+    let side = V::SQUARE;
+    let across = width / side * side;
+    for j in (0..across).step_by(side) {
+        let columns: [isize; 8] = std::array::from_fn(|i| (j + i) as isize * cs);
+        // SAFETY: a square, and its place.
+        unsafe { V::transpose(from, &columns[..side], to.add(j), rs as isize) };
+    }
+    for j in across..width {
+        for i in 0..side {
+            // SAFETY: elements of a column, and their places.
+            unsafe { *to.add(i * rs + j) = *from.offset(j as isize * cs + i as isize) };
+        }
+    }
+}
+
+/// Writes rows at distance `rs` as columns of neighbours, at distance `cs`.
+///
+/// # Safety
+/// `SQUARE` rows of `width` elements are valid for reads, the columns at `to` for writes.
+#[inline(always)]
+unsafe fn turn_back<V: Lanes>(
+    from: *const V::T,
+    rs: usize,
+    width: usize,
+    (to, cs): (*mut V::T, isize),
+) {
+    let side = V::SQUARE;
+    let across = width / side * side;
+    let rows: [isize; 8] = std::array::from_fn(|i| (i * rs) as isize);
+    for j in (0..across).step_by(side) {
+        // SAFETY: a square, and its place.
+        unsafe { V::transpose(from.add(j), &rows[..side], to.offset(j as isize * cs), cs) };
+    }
+    for j in across..width {
+        for i in 0..side {
+            // SAFETY: elements of a column, and their places.
+            unsafe { *to.offset(j as isize * cs + i as isize) = *from.add(i * rs + j) };
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::blocks::Panels;
+use super::blocks::{Blocked, Panels};
 use super::choice::{Compiled, Sides, choose, compiled, compiled_of};
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
@@ -30,7 +30,8 @@ fn check<T: Num + From<i8>>(isa: &Compiled, [m, n, k]: [usize; 3], orders: [usiz
     let b: Vec<T> = (0..b_len).map(|i| number(i * 3 + 1)).collect();
     let canary = T::from(77);
     let mut c = vec![canary; c_len + 2 * gap];
-    let sides = Sides { m, n, k, strides: [a_at, b_at, c_at], size: size_of::<T>() };
+    let runs = [[0; 2]; 2];
+    let sides = Sides { m, n, k, strides: [a_at, b_at, c_at], runs, size: size_of::<T>() };
     let (turned, sides, way) = choose(sides, isa);
     let (left, right) = if turned { (&b, &a) } else { (&a, &b) };
     let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = sides.strides;
@@ -49,8 +50,17 @@ fn check<T: Num + From<i8>>(isa: &Compiled, [m, n, k]: [usize; 3], orders: [usiz
         c_cs,
         add: false,
     };
-    // SAFETY: arrays of these lengths.
-    unsafe { way.run(p) };
+    let side = Side::straight;
+    let of = [[side(sides.m, a_rs), side(k, a_cs)], [side(k, b_rs), side(sides.n, b_cs)]];
+    match way {
+        // SAFETY: arrays of these lengths.
+        Way::Direct(entry) => unsafe { entry(p) },
+        Way::Blocked { panels, tiles, pack_a } => {
+            let block = Blocked { p, at: [0; 2], sides: &raw const of, tiles, pack_a };
+            // SAFETY: as above.
+            unsafe { panels(block) }
+        }
+    }
     let mut want = vec![canary; c.len()];
     for i in 0..m as isize {
         for j in 0..n as isize {

@@ -1,25 +1,35 @@
 //! Matrix products.
 
-use pleach_kernels::Kernel;
+use pleach_kernels::{BufferId, Fault, Kernel, Matrix, Slice, View, Windows};
+use pleach_tensor::compare::unravel;
 use pleach_tensor::{DType, F32, F64, I32, I64};
 use proptest::prelude::*;
 
 use crate::support::{Bench, V, agree, indices, read};
 
 fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], seed: u64) {
+    check_axes(dtype, batch, [[&[m], &[k]], [&[k], &[n]]], seed);
+}
+
+/// Rows and columns of `a` and `b` run along axes of these lengths.
+fn check_axes(dtype: DType, batch: &[usize], of: [[&[usize]; 2]; 2], seed: u64) {
     let mut bench = Bench::new(seed);
-    let dims = |tail: [usize; 2]| [batch, &tail].concat();
-    let a = bench.input(dtype, &dims([m, k]), false);
-    let b = bench.input(dtype, &dims([k, n]), false);
-    let c = bench.output(dtype, &dims([m, n]));
-    let kernel = Kernel::Gemm { a: a.clone(), b: b.clone(), c: c.clone() };
-    let after = bench.run(vec![kernel]);
+    let [m, n, k] = [of[0][0], of[1][1], of[0][1]].map(|axes| axes.iter().product::<usize>());
+    let [a, b] = of.map(|[rows, columns]| Matrix {
+        slice: bench.input(dtype, &[batch, rows, columns].concat(), false),
+        columns: columns.len(),
+    });
+    let c = bench.output(dtype, &[batch, &[m, n]].concat());
+    let after = bench.run(vec![Kernel::Gemm { a: a.clone(), b: b.clone(), c: c.clone() }]);
+    let (a, b) = ((&a.slice, of[0]), (&b.slice, of[1]));
     for index in indices(&c.dims) {
         let (head, tail) = index.split_at(batch.len());
-        let at = |s, i, j| read(&after, s, &[head, &[i, j]].concat());
+        let at = |(s, [rows, columns]): (&Slice, [&[usize]; 2]), i, j| {
+            read(&after, s, &[head, &unravel(i, rows), &unravel(j, columns)].concat())
+        };
         let (mut sum, mut size, mut int) = (0.0, 0.0, 0i64);
         for l in 0..k {
-            let (x, y) = (at(&a, tail[0], l), at(&b, l, tail[1]));
+            let (x, y) = (at(a, tail[0], l), at(b, l, tail[1]));
             sum += x.f() * y.f();
             size += (x.f() * y.f()).abs();
             int = int.wrapping_add(x.i().wrapping_mul(y.i()));
@@ -71,4 +81,111 @@ proptest! {
         let batch: Vec<usize> = (0..rank).map(|_| rng.below(4)).collect();
         check(dtype, &batch, [m, n, k], seed);
     }
+
+    #[test]
+    fn rows_and_columns_along_several_axes(ty in 0usize..2, batch in 0usize..3, seed: u64) {
+        let mut rng = Bench::new(seed).rng;
+        let mut axes = |most: usize| -> Vec<usize> {
+            (0..1 + rng.below(3)).map(|_| rng.pick(&[0, 1, 1, 2, 3, 5, 9, 16, 17]).min(most)).collect()
+        };
+        let (m, n, k) = (axes(9), axes(9), axes(17));
+        let turned: Vec<usize> = k.iter().rev().copied().collect();
+        let batch = if batch == 0 { vec![] } else { vec![batch] };
+        check_axes([F32, F64][ty], &batch, [[&m, &k], [&turned, &n]], seed);
+    }
+}
+
+/// The products of a convolution, with the windows of an image in place: forward, and the gradient of
+/// the weight, in which sums are long and the result is written column by column.
+#[test]
+fn windows_of_an_image_are_a_matrix() {
+    for (images, channels, side, window, filters) in [
+        (2, 3, 9, 3, 8),
+        (3, 2, 28, 5, 6),
+        (2, 16, 18, 3, 40),
+        (1, 1, 70, 2, 1),
+        (3, 40, 10, 3, 80),
+    ] {
+        for dtype in [F32, F64] {
+            let mut bench = Bench::new(7);
+            let places = side - window + 1;
+            let image = bench.input(dtype, &[images, channels, side, side], false);
+            let windows = Windows {
+                axes: [2, 3].into_iter().collect(),
+                stride: [1, 1].into_iter().collect(),
+                dilation: [1, 1].into_iter().collect(),
+            };
+            let dims = [images, channels, places, places, window, window];
+            let windows = image.view(&View::Windows(windows), &dims).unwrap();
+            let (depth, area) = (channels * window * window, images * places * places);
+            let patches = |order: [usize; 6], columns| {
+                let dims: Vec<usize> = order.iter().map(|&i| dims[i]).collect();
+                let order = order.into_iter().collect();
+                Matrix { slice: windows.view(&View::Permute(order), &dims).unwrap(), columns }
+            };
+            let [down, across] = [patches([1, 4, 5, 0, 2, 3], 3), patches([0, 2, 3, 1, 4, 5], 3)];
+            let weight = bench.input(dtype, &[filters, depth], false);
+            let dy = bench.input(dtype, &[images, filters, places * places], false);
+            let order = [1, 0, 2].into_iter().collect();
+            let dims = [filters, images, places * places];
+            let slice = dy.view(&View::Permute(order), &dims).unwrap();
+            let dy = Matrix { slice, columns: 2 };
+            let y = bench.output(dtype, &[filters, area]);
+            let dw = bench.output(dtype, &[filters, depth]);
+            let after = bench.run(vec![
+                Kernel::Gemm { a: weight.clone().into(), b: down.clone(), c: y.clone() },
+                Kernel::Gemm { a: dy.clone(), b: across, c: dw.clone() },
+            ]);
+            let element = |down: &Slice, row: usize, column: usize| {
+                let (r, c) = (unravel(row, &down.dims[..3]), unravel(column, &down.dims[3..]));
+                read(&after, down, &[r, c].concat()).f()
+            };
+            let eps = if dtype == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+            let near = |got: V, terms: &mut dyn Iterator<Item = f64>| {
+                let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + t.abs()));
+                (got.f() - sum).abs() <= 100.0 * eps * size
+            };
+            for i in 0..filters {
+                for j in (0..area).step_by(if area > 300 { 7 } else { 1 }) {
+                    let w = |l| read(&after, &weight, &[i, l]).f();
+                    let mut terms = (0..depth).map(|l| w(l) * element(&down.slice, l, j));
+                    assert!(near(read(&after, &y, &[i, j]), &mut terms), "y {i} {j}");
+                }
+                for j in 0..depth {
+                    let g = |l: usize| {
+                        let (image, place) = (l / (places * places), l % (places * places));
+                        read(&after, &dy.slice, &[i, image, place]).f()
+                    };
+                    let mut terms = (0..area).map(|l| g(l) * element(&down.slice, j, l));
+                    assert!(near(read(&after, &dw, &[i, j]), &mut terms), "dw {i} {j}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn matrices_of_integers_or_of_wrong_lengths_are_refused() {
+    let fault = |dtype, dims: &[usize]| {
+        let slice = |buffer, dims: &[usize]| Slice::new(BufferId(buffer), dtype, 0, dims);
+        let mut a = slice(0, dims);
+        a.strides.swap(0, 1);
+        a.strides[0] = 1;
+        let kernel = Kernel::Gemm {
+            a: Matrix { slice: a, columns: 2 },
+            b: slice(0, &[6, 2]).into(),
+            c: slice(1, &[2, 2]),
+        };
+        let spec = |writable| pleach_kernels::BufferSpec { bytes: 999, writable };
+        pleach_kernels::Program::new(vec![kernel], vec![spec(false), spec(true)])
+            .err()
+            .map(|e| e.fault)
+    };
+    assert_eq!(fault(F32, &[2, 3, 2]), None);
+    assert_eq!(fault(I32, &[2, 3, 2]), Some(Fault::Unsupported { dtype: I32 }));
+    assert!(
+        matches!(fault(F32, &[2, 3, 3]), Some(Fault::Shape { .. })),
+        "{:?}",
+        fault(F32, &[2, 3, 3])
+    );
 }

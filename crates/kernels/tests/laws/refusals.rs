@@ -81,7 +81,10 @@ fn outputs_that_overlap() {
     assert_eq!(fault(two), alias);
     // Only loops work in place.
     let c = slice(1, F32, 0, &[2, 2]);
-    assert_eq!(fault(Kernel::Gemm { a: c.clone(), b: slice(0, F32, 0, &[2, 2]), c }), alias);
+    assert_eq!(
+        fault(Kernel::Gemm { a: c.clone().into(), b: slice(0, F32, 0, &[2, 2]).into(), c }),
+        alias
+    );
 }
 
 #[test]
@@ -99,8 +102,8 @@ fn operands_of_wrong_type_or_shape() {
     assert_eq!(reduce(&[1], &bools[0], &bools[1]), Some(Fault::Unsupported { dtype: BOOL }));
     let gemm = |a: &[usize], b: &[usize], c: &[usize]| {
         fault(Kernel::Gemm {
-            a: slice(0, F32, 0, a),
-            b: slice(0, F32, 0, b),
+            a: slice(0, F32, 0, a).into(),
+            b: slice(0, F32, 0, b).into(),
             c: slice(1, F32, 0, c),
         })
     };

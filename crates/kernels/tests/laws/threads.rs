@@ -43,7 +43,7 @@ fn large_loops_reductions_and_products() {
             kernels.push(Kernel::Reduce { op: ReduceOp::Sum, axes, input, output });
         }
         let c = packed(&mut bench, dtype, &[m, m]);
-        kernels.push(Kernel::Gemm { a: a.clone(), b, c });
+        kernels.push(Kernel::Gemm { a: a.clone().into(), b: b.into(), c });
         let output = packed(&mut bench, I64, &[n]);
         kernels.push(Kernel::ArgMax { axis: 0, input: a.clone(), output });
         let indices = bench.indices(&[900], m);

@@ -1,0 +1,124 @@
+//! Copies of blocks of a matrix, whatever its axes in memory, to rows that lie close together.
+
+use super::blocks::DEPTH;
+use super::lanes::Lanes;
+use super::side::Side;
+
+/// Places of up to [`DEPTH`] rows or columns, and how many from each on are neighbours.
+#[derive(Debug)]
+pub(super) struct Table {
+    at: [isize; DEPTH],
+    run: [u16; DEPTH],
+}
+
+/// Part of a [`Table`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'a> {
+    at: &'a [isize],
+    run: &'a [u16],
+}
+
+impl Table {
+    #[inline(always)]
+    pub(super) fn new() -> Table {
+        Table { at: [0; DEPTH], run: [0; DEPTH] }
+    }
+
+    /// Rows, or columns, from number `start` on.
+    #[inline]
+    pub(super) fn fill(&mut self, side: &Side, start: usize, len: usize) {
+        side.places(start, &mut self.at[..len]);
+        let mut run = 0;
+        for i in (0..len).rev() {
+            let joined = i + 1 < len && self.at[i + 1] == self.at[i] + 1;
+            run = if joined { run + 1 } else { 1 };
+            self.run[i] = run;
+        }
+    }
+
+    /// Number `from` and the next.
+    #[inline(always)]
+    pub(super) fn part(&self, from: usize, len: usize) -> Places<'_> {
+        Places { at: &self.at[from..from + len], run: &self.run[from..from + len] }
+    }
+}
+
+/// Rows ahead of the one that is copied of which lines are asked for: they lie apart, so the machine
+/// does not foresee them.
+const AHEAD: usize = 4;
+/// Shorter runs of neighbours along columns are copied by squares, if there are runs along rows.
+const SHORT: u16 = 8;
+
+/// Writes rows of a matrix at distance `stride`. The vector after a row's end may be overwritten, but
+/// not in rows that were written.
+///
+/// # Safety
+/// `x` plus a place of a row and a place of a column is valid for reads; at `to` there is room for
+/// the rows and a vector.
+#[inline(always)]
+pub(super) unsafe fn pack<V: Lanes>(
+    x: *const V::T,
+    rows: Places<'_>,
+    columns: Places<'_>,
+    to: *mut V::T,
+    stride: usize,
+) {
+    let (m, n) = (rows.at.len(), columns.at.len());
+    let (side, mut i) = (V::SQUARE, 0);
+    let short = n > 0 && columns.run[0] < SHORT && usize::from(columns.run[0]) < n;
+    while i < m {
+        let to = to.wrapping_add(i * stride);
+        if short && usize::from(rows.run[i]) >= side && m - i >= side {
+            // SAFETY: `side` rows that are neighbours.
+            unsafe { squares::<V>(x.offset(rows.at[i]), columns.at, to, stride) };
+            i += side;
+            continue;
+        }
+        let from = x.wrapping_offset(rows.at[i]);
+        let ahead = x.wrapping_offset(rows.at[(i + AHEAD).min(m - 1)]);
+        let mut j = 0;
+        while j < n {
+            let (at, run) = (columns.at[j], usize::from(columns.run[j]).min(n - j));
+            let (from, ahead, to) =
+                (from.wrapping_offset(at), ahead.wrapping_offset(at), to.wrapping_add(j));
+            let mut v = 0;
+            while v + V::N <= run {
+                V::prefetch(ahead.wrapping_add(v));
+                // SAFETY: a vector of the run, and its place.
+                unsafe { V::load(from.add(v)).store(to.add(v)) };
+                v += V::N;
+            }
+            // SAFETY of both: what is left of the run; room for a vector, of which the next run
+            // overwrites the rest.
+            if run == 1 {
+                // SAFETY: see above.
+                unsafe { to.write(*from) };
+            } else if v < run {
+                // SAFETY: see above.
+                unsafe { V::load_some(from.add(v), V::first(run - v)).store(to.add(v)) };
+            }
+            j += run;
+        }
+        i += 1;
+    }
+}
+
+/// `SQUARE` rows that are neighbours in memory.
+///
+/// # Safety
+/// As for [`pack`]; `x` is the place of the first row.
+#[inline(always)]
+unsafe fn squares<V: Lanes>(x: *const V::T, columns: &[isize], to: *mut V::T, stride: usize) {
+    let side = V::SQUARE;
+    let across = columns.len() / side * side;
+    for j in (0..across).step_by(side) {
+        // SAFETY: a square, and its place.
+        unsafe { V::transpose(x, &columns[j..j + side], to.add(j), stride as isize) };
+    }
+    for (j, &at) in columns.iter().enumerate().skip(across) {
+        for r in 0..side {
+            // SAFETY: elements of a column, and their places.
+            unsafe { to.add(r * stride + j).write(*x.offset(at + r as isize)) };
+        }
+    }
+}

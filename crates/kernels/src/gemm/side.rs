@@ -1,0 +1,74 @@
+//! The rows or the columns of a matrix, along one axis of memory or several.
+
+use crate::space::{Place, Space};
+use crate::{Axes, Strides};
+
+/// The rows, or the columns, of a matrix: axes of memory in row-major order, joined where they are
+/// contiguous. At least one.
+#[derive(Clone, Debug)]
+pub(crate) struct Side {
+    dims: Axes,
+    strides: Strides,
+}
+
+impl Side {
+    pub(crate) fn new(dims: &[usize], strides: &[isize]) -> Side {
+        let Space { dims, strides } = Space::new(dims, &[strides]);
+        Side { dims, strides: strides.into_iter().next().unwrap_or_default() }
+    }
+
+    /// One axis with this stride, of any length.
+    pub(crate) fn straight(len: usize, stride: isize) -> Side {
+        Side { dims: Axes::from_slice(&[len]), strides: Strides::from_slice(&[stride]) }
+    }
+
+    /// Is it along one axis?
+    pub(crate) fn is_straight(&self) -> bool {
+        self.dims.len() == 1
+    }
+
+    /// Length and stride of the last axis.
+    pub(crate) fn run(&self) -> (usize, isize) {
+        let last = self.dims.len() - 1;
+        (self.dims[last], self.strides[last])
+    }
+
+    /// Writes the places of rows (or columns) from number `start` on, in elements from the first.
+    #[inline]
+    pub(crate) fn places(&self, start: usize, to: &mut [isize]) {
+        let (len, stride) = self.run();
+        let last = self.dims.len() - 1;
+        let mut place = Place::new(&self.dims, start);
+        let mut done = 0;
+        while done < to.len() {
+            let first = place.offset(&self.strides);
+            let count = (len - place.index(last)).min(to.len() - done);
+            for (i, to) in to[done..done + count].iter_mut().enumerate() {
+                *to = first + i as isize * stride;
+            }
+            done += count;
+            place.next_row(&self.dims);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_a_walk() {
+        let side = Side::new(&[3, 1, 2, 4], &[100, 9, 10, 1]);
+        let walk: Vec<isize> = (0..24).map(|i| i / 8 * 100 + i / 4 % 2 * 10 + i % 4).collect();
+        for start in 0..24 {
+            for len in 0..=24 - start {
+                let mut to = vec![-1; len];
+                side.places(start, &mut to);
+                assert_eq!(to, walk[start..start + len], "{start} {len}");
+            }
+        }
+        assert_eq!((side.is_straight(), side.run()), (false, (4, 1)));
+        assert!(Side::new(&[3, 4], &[4, 1]).is_straight());
+        assert_eq!(Side::new(&[1], &[7]).run().0, 1);
+    }
+}
