@@ -21,11 +21,14 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    /// The value as an operand of a product, if every axis of the batch is one of the slice.
+    /// The value as an operand of a product, if every axis of the batch is one of the slice, and a
+    /// copy of neighbours, or the repetition of elements, makes reading it in place worth while.
     fn matrix(&self) -> Option<Matrix> {
         let (batch, last) = self.axes.split_at(self.axes.len().checked_sub(2)?);
         let plain = batch.iter().all(|&n| n == 1);
-        plain.then(|| Matrix { slice: self.slice.clone(), columns: last[1] })
+        let neighbours = self.slice.strides.contains(&1);
+        let good = plain && (neighbours || !self.slice.is_injective());
+        good.then(|| Matrix { slice: self.slice.clone(), columns: last[1] })
     }
 
     /// The same, its axes in another order.

@@ -164,3 +164,24 @@ proptest! {
         prop_assert!(close(forward, dot(&feeds[1].to_f64s(), &got[3]), scale));
     }
 }
+
+/// The windows of an image, nine times as large, are read where they lie, forward and backward; what
+/// else reads them gets a copy.
+#[test]
+fn windows_take_no_memory() {
+    let g = Graph::new();
+    let (x, w) = (g.input("x", F32, [2, 8, 34, 34]), g.input("w", F32, [8, 8, 3, 3]));
+    let y = x.conv(w, None, &ConvOptions::default());
+    let grads = g.grad((y * y).sum(All), &[w]);
+    g.output("dw", grads[0].id());
+    let windows = 4 * 2 * 8 * 9 * 32 * 32;
+    let compile =
+        |g: &Graph| Plan::compile(g, &g.inputs(), Options { threads: 1, fallback: false }).unwrap();
+    let used = compile(&g).report().arena_bytes;
+    assert!(used < windows, "{used} bytes");
+    let patches = x.windows(&[pleach_ops::Window::new(2, 3), pleach_ops::Window::new(3, 3)]);
+    let flat = patches.permute(&[1, 4, 5, 0, 2, 3]).reshape([72, 2048]);
+    g.output("z", (w.reshape([8, 72]).matmul(flat) + flat.sum(All)).id());
+    g.output("flat", flat.id());
+    assert!(compile(&g).report().arena_bytes >= windows);
+}

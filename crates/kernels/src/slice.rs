@@ -156,7 +156,7 @@ impl Slice {
     }
 
     /// Is every element a place of its own? May say no to unusual strides where the answer is yes.
-    pub(crate) fn is_injective(&self) -> bool {
+    pub fn is_injective(&self) -> bool {
         let mut axes: SmallVec<[(usize, usize); 8]> = (self.dims.iter().zip(&self.strides))
             .filter(|(n, _)| **n > 1)
             .map(|(&n, &s)| (s.unsigned_abs(), n))

@@ -29,6 +29,11 @@ impl WindowsAdd {
         WindowsAdd { windows: windows.iter().copied().zip(lengths.iter().copied()).collect() }
     }
 
+    /// Every window, with the length of its axis.
+    pub fn windows(&self) -> &[(Window, usize)] {
+        &self.windows
+    }
+
     fn each(&self) -> impl Iterator<Item = Window> + Clone {
         self.windows.iter().map(|(w, _)| *w)
     }
