@@ -8,7 +8,7 @@ use crate::bind::Mem;
 use crate::copy::{for_size, load, store};
 use crate::loop_plan::{Bits, Constant, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
 use crate::program::{Failure, Step};
-use crate::space::offset_of;
+use crate::space::{Place, offset_of};
 use crate::tile_fn::{MAX_ARGS, TileArgs};
 
 /// The tile buffer, on the stack of the thread that runs a task.
@@ -20,6 +20,8 @@ struct Tile {
     scratch: *mut u8,
     streams: [MaybeUninit<*mut u8>; MAX_STREAMS],
     numbers: *const Bits,
+    /// Where the current tile begins.
+    place: Place,
 }
 
 impl Tile {
@@ -67,7 +69,7 @@ impl LoopPlan {
         let mut scratch = Scratch([MaybeUninit::<u8>::uninit(); N]);
         let scratch = scratch.0.as_mut_ptr().cast();
         let streams = [MaybeUninit::uninit(); MAX_STREAMS];
-        let mut tile = Tile { scratch, streams, numbers: self.numbers.as_ptr() };
+        let mut tile = Tile { scratch, streams, numbers: self.numbers.as_ptr(), place: Place::new(&[], 0) };
         let first = tiles.start;
         for constant in &self.constants {
             // SAFETY: the slot holds `len` elements.
@@ -108,10 +110,18 @@ impl LoopPlan {
     /// As for [`LoopPlan::task`]; `start` is an element of the index space.
     #[inline(always)]
     unsafe fn locate(&self, mem: Mem<'_>, start: usize, tile: &mut Tile) {
+        let dims = &self.tiles.dims;
+        // One place for all streams.
+        let deep = dims.len() > 1;
+        if deep {
+            tile.place.seek(dims, start);
+        }
+        let place = &tile.place;
         for (at, Stream { buffer, byte, moves, size, strides }) in
             tile.streams.iter_mut().zip(&self.streams)
         {
-            let offset = offset_of(&self.tiles.dims, strides, start) * *size as isize;
+            let offset = if deep { place.offset(strides) } else { offset_of(dims, strides, start) };
+            let offset = offset * *size as isize;
             // SAFETY: the element is in bounds.
             at.write(unsafe { mem.byte(*buffer, *byte, *moves).offset(offset) });
         }

@@ -65,14 +65,19 @@ impl Place {
     /// Place number `linear`.
     #[inline]
     pub(crate) fn new(dims: &[usize], linear: usize) -> Place {
-        let (mut at, mut rest) = ([0; MAX_RANK], linear);
+        let mut place = Place { at: [0; MAX_RANK] };
+        place.seek(dims, linear);
+        place
+    }
+
+    /// Moves to place number `linear`. A place that is moved where it lies is not copied, which would
+    /// wait for what was just written.
+    #[inline]
+    pub(crate) fn seek(&mut self, dims: &[usize], linear: usize) {
+        let mut rest = linear;
         for i in (0..dims.len()).rev() {
-            if rest == 0 {
-                break;
-            }
-            (at[i], rest) = (rest % dims[i], rest / dims[i]);
+            (self.at[i], rest) = if rest == 0 { (0, 0) } else { (rest % dims[i], rest / dims[i]) };
         }
-        Place { at }
     }
 
     /// Distance from the origin under `strides`, in elements.
