@@ -170,6 +170,33 @@ impl<O: Operator> Graph<O> {
         users
     }
 
+    /// The nodes recorded before this one with the same operands, in the order of recording: results
+    /// of one computation are among them. Takes time in proportion to the users of the operand that
+    /// has fewest, for others may be used by all of a large graph.
+    pub fn twins(&self, id: NodeId) -> Vec<NodeId> {
+        let node = self.node(id);
+        let inner = self.inner.borrow();
+        let users = |x: &NodeId| {
+            inner.root.dag.edges_directed(NodeIndex::new(x.index()), Direction::Outgoing)
+        };
+        if node.inputs.is_empty() || node.inputs.iter().any(|x| x.frame() != 0) {
+            return Vec::new();
+        }
+        let mut walks: Vec<_> = node.inputs.iter().map(users).collect();
+        let fewest = loop {
+            if let Some(ended) = walks.iter_mut().position(|walk| walk.next().is_none()) {
+                break ended;
+            }
+        };
+        let mut twins: Vec<NodeId> = users(&node.inputs[fewest])
+            .map(|edge| NodeId::new(edge.target().index()))
+            .filter(|user| *user < id && self.node(*user).inputs == node.inputs)
+            .collect();
+        twins.sort_unstable();
+        twins.dedup();
+        twins
+    }
+
     /// Where the node comes from.
     pub fn origin(&self, id: NodeId) -> Origin {
         let inner = self.inner.borrow();

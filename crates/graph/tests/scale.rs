@@ -84,6 +84,8 @@ fn a_node_with_a_hundred_thousand_users_is_rebuilt() {
     let users: Vec<NodeId> =
         (0..100_000).map(|i| add(&g, a, full(&g, f64::from(i) + 0.5))).collect();
     assert_eq!(g.users(a).len(), users.len());
+    // By the operand of few users: by the other one, this would look at all users of all.
+    assert!(users.iter().all(|&user| g.twins(user).is_empty()));
     let (new, map) =
         g.rebuild(
             |new, old, _, _| {

@@ -21,6 +21,15 @@ fn users_are_listed_by_slot_in_the_order_of_recording() {
 }
 
 #[test]
+fn twins_have_the_same_operands_and_stand_before() {
+    let g = Graph::new();
+    let (a, b) = (x(&g, "a"), x(&g, "b"));
+    let (product, square, sum) = (mul(&g, a, b), mul(&g, a, a), add(&g, a, b));
+    assert_eq!(g.twins(sum), [product]);
+    assert_eq!((g.twins(product), g.twins(square), g.twins(a)), (vec![], vec![], vec![]));
+}
+
+#[test]
 fn a_poisoned_value_has_no_users() {
     let g = Graph::new();
     cube(&g, x(&g, "a"));

@@ -69,7 +69,8 @@ impl LoopPlan {
         let mut scratch = Scratch([MaybeUninit::<u8>::uninit(); N]);
         let scratch = scratch.0.as_mut_ptr().cast();
         let streams = [MaybeUninit::uninit(); MAX_STREAMS];
-        let mut tile = Tile { scratch, streams, numbers: self.numbers.as_ptr(), place: Place::new(&[], 0) };
+        let mut tile =
+            Tile { scratch, streams, numbers: self.numbers.as_ptr(), place: Place::new(&[], 0) };
         let first = tiles.start;
         for constant in &self.constants {
             // SAFETY: the slot holds `len` elements.

@@ -90,13 +90,8 @@ impl Sum for Totals {
 
 /// Is the node a further result of a computation with several? The first of them costs it all.
 pub(crate) fn is_computed_before(g: &Graph, id: NodeId) -> bool {
-    let node = g.node(id);
-    let (Some(family), Some(&x)) = (node.op.family(), node.inputs.first()) else { return false };
-    let sibling = |&(user, _): &(NodeId, usize)| {
-        let user = g.node(user);
-        user.inputs == node.inputs && user.op.family().as_ref() == Some(&family)
-    };
-    g.users(x).iter().take_while(|(user, _)| *user < id).any(sibling)
+    let Some(family) = g.node(id).op.family() else { return false };
+    g.twins(id).iter().any(|&twin| g.node(twin).op.family().as_ref() == Some(&family))
 }
 
 /// Most bytes of values that are alive at once, if nodes run in index order and a value is freed

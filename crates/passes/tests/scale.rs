@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pleach_ops::prelude::*;
-use pleach_passes::{Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Share, Simplify};
+use pleach_passes::{
+    Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
+};
 
 /// A chain of elementwise operators in which one value, one constant and one parameter have a
 /// user in every link, rules fire everywhere, and reductions cut regions.
@@ -37,6 +39,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Simplify::default()),
         Arc::new(Share),
         Arc::new(Join),
+        Arc::new(Pull::default()),
         Arc::new(Fuse::default()),
     ];
     for pass in passes {
