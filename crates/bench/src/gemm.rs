@@ -64,19 +64,20 @@ pub(crate) struct Timed {
     library_gflop_s: f64,
 }
 
-/// The operands of a product, in memory.
+/// The operands of a product, in memory that begins with a line of the cache, as a plan's does.
 struct Operands {
     product: Product,
-    a: Vec<f32>,
-    b: Vec<f32>,
+    a: AlignedBuf,
+    b: AlignedBuf,
 }
 
 impl Operands {
     fn new(product: Product) -> Operands {
         let Product(m, n, k, _) = product;
         let number = |i: usize| (i % 17) as f32 * 0.1 - 0.8;
-        let (a, b) = ((0..m * k).map(number).collect(), (0..k * n).map(number).collect());
-        Operands { product, a, b }
+        let filled =
+            |len: usize| AlignedBuf::from_slice(&(0..len).map(number).collect::<Vec<f32>>());
+        Operands { product, a: filled(m * k), b: filled(k * n) }
     }
 
     /// Times of pleach's kernel, and what it computed.
@@ -97,7 +98,8 @@ impl Operands {
         let program = Program::new(vec![kernel], specs)?;
         let (pool, mut c) = (Pool::new(threads), AlignedBuf::new(4 * m * n));
         let times = Times::of(span, || {
-            let bound = &mut [Bound::read(&self.a), Bound::read(&self.b), Bound::write(&mut c)];
+            let (a, b) = (self.a.bytes(), self.b.bytes());
+            let bound = &mut [Bound::read_bytes(a), Bound::read_bytes(b), Bound::write(&mut c)];
             run_program(&program, bound, &pool)
         })?;
         Ok((times, c.as_slice().unwrap_or_default().to_vec()))
@@ -112,7 +114,8 @@ impl Operands {
         };
         let mut c = vec![0.0; m * n];
         let Ok(times) = Times::of(span, || {
-            let (a, b) = ((&self.a[..], layout(m, k, at)), (&self.b[..], layout(k, n, bt)));
+            let [a, b] = [&self.a, &self.b].map(|x| x.as_slice().unwrap_or_default());
+            let (a, b) = ((a, layout(m, k, at)), (b, layout(k, n, bt)));
             library_gemm([m, n, k], (&mut c, layout(m, n, false)), a, b);
             Ok::<(), Infallible>(())
         });

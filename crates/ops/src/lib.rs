@@ -81,7 +81,6 @@ pub use real::Real;
 pub use sample::{Dims, Domain, Operand as SampleOperand, Sample};
 pub use session::{Mode, Session};
 pub use shape::reshape::Lengths;
-pub use shape::slice::Range as SliceRange;
 pub use transforms::Transforms;
 pub use var::{Operand, Var};
 

@@ -1,7 +1,9 @@
-//! Use counts of a graph while it is built anew.
+//! Use counts of a graph while it is built anew, and sweeps of rules that go by them.
 
-use pleach_graph::NodeId;
-use pleach_ops::Graph;
+use pleach_graph::{Node, NodeId, NodeMap, Rewrite};
+use pleach_ops::{Graph, Op};
+
+use crate::{PassCx, Totals};
 
 /// For every node, how often live nodes and outputs use it.
 pub(crate) fn live_uses(g: &Graph) -> Vec<u32> {
@@ -59,4 +61,37 @@ impl Claims {
             }
         }
     }
+}
+
+/// Builds a graph anew and asks for every node that something uses what it becomes, and by which
+/// rule: with the new graph, the old id, the node, its operands in the new graph, and the claims.
+/// Answers the new graph, where the nodes went, and how often a rule fired.
+pub(crate) fn sweep<F>(g: &Graph, cx: &mut PassCx<'_>, mut rewrite: F) -> (Graph, NodeMap, usize)
+where
+    F: FnMut(
+        &Graph,
+        NodeId,
+        &Node<Op>,
+        &[NodeId],
+        &Claims,
+        &mut PassCx<'_>,
+    ) -> Option<(&'static str, NodeId)>,
+{
+    let (uses, mut claims, mut fired) = (live_uses(g), Claims::default(), 0);
+    let (new, map) = g.rebuild(|new, old, node, inputs| {
+        cx.step(1 + inputs.len() as u64);
+        let (uses, start) = (uses[old.index()], new.len());
+        let found = if uses == 0 { None } else { rewrite(new, old, node, inputs, &claims, cx) };
+        let id = match found {
+            Some((rule, id)) => {
+                fired += 1;
+                cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
+                id
+            }
+            None => new.push(node.op.clone(), inputs),
+        };
+        claims.settle(new, id, uses, inputs);
+        Rewrite::Replace(id)
+    });
+    (new, map, fired)
 }

@@ -15,11 +15,11 @@
 //! the table that is not finite counts in `Eᵀ·(Σᵢ G)` even if no index chooses it. Cost: O(nodes). Run
 //! before [`simplify`](crate::Simplify).
 
-use pleach_graph::{Node, NodeId, NodeMap, Operator, Rewrite, Traits};
+use pleach_graph::{Node, NodeId, NodeMap, Operator, Traits};
 use pleach_ops::{Graph, GraphExt, MatMul, Op, Take, TakeAdd, Var};
 
-use crate::claims::{Claims, live_uses};
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Price, Totals};
+use crate::claims::{Claims, sweep};
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Price};
 
 /// Sweeps before the pass gives up looking for more.
 const MAX_SWEEPS: usize = 8;
@@ -244,31 +244,15 @@ impl Pass for Lookup {
         let mut result: Option<(Graph, NodeMap)> = None;
         for _ in 0..MAX_SWEEPS {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
-            let Some((next, step)) = sweep(current, cx) else { break };
+            let (next, step, fired) = sweep(current, cx, |new, _, node, inputs, claims, cx| {
+                rewritten(new, node, inputs, claims, cx)
+            });
+            if fired == 0 {
+                break;
+            }
             let map = result.map_or(step.clone(), |(_, map)| map.then(&step));
             result = Some((next, map));
         }
         Ok(result.map_or(Outcome::Unchanged, |(graph, map)| Outcome::Changed(graph, map)))
     }
-}
-
-/// Applies the rules everywhere once; `None` if none fires.
-fn sweep(g: &Graph, cx: &mut PassCx<'_>) -> Option<(Graph, NodeMap)> {
-    let (uses, mut claims, mut fired) = (live_uses(g), Claims::default(), 0);
-    let (new, map) = g.rebuild(|new, old, node, inputs| {
-        cx.step(1 + inputs.len() as u64);
-        let (uses, start) = (uses[old.index()], new.len());
-        let found = if uses == 0 { None } else { rewritten(new, node, inputs, &claims, cx) };
-        let id = match found {
-            Some((rule, id)) => {
-                fired += 1;
-                cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                id
-            }
-            None => new.push(node.op.clone(), inputs),
-        };
-        claims.settle(new, id, uses, inputs);
-        Rewrite::Replace(id)
-    });
-    (fired > 0).then_some((new, map))
 }

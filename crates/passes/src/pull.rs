@@ -17,7 +17,8 @@
 use std::collections::HashSet;
 
 use pleach_graph::{NodeId, Rewrite};
-use pleach_ops::{Flip, Graph, Op, Slice, SliceRange as Range, Var, Window, WindowsAdd};
+use pleach_ops::shape::slice::Range;
+use pleach_ops::{Flip, Graph, Op, Slice, Var, Window, WindowsAdd};
 
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
 

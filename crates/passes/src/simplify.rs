@@ -12,16 +12,14 @@
 
 use std::collections::HashMap;
 
-use pleach_graph::{NodeId, NodeMap, Rewrite};
+use pleach_graph::{NodeId, NodeMap};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 
-use crate::claims::{Claims, live_uses};
+use crate::claims::{Claims, sweep};
 use crate::pattern::Estimate;
 use crate::rules::RULES;
-use crate::{
-    Class, Classes, Match, Outcome, Pass, PassCx, PassError, Pattern, Price, Rule, Totals,
-};
+use crate::{Class, Classes, Match, Outcome, Pass, PassCx, PassError, Pattern, Price, Rule};
 
 /// Sweeps before the pass gives up looking for more.
 const MAX_SWEEPS: usize = 8;
@@ -56,33 +54,6 @@ impl Simplify {
     /// The rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
-    }
-
-    fn sweep(&self, g: &Graph, cx: &mut PassCx<'_>) -> (Graph, NodeMap, usize) {
-        let uses = live_uses(g);
-        let mut claims = Claims::default();
-        let mut fired = 0;
-        let (new, map) = g.rebuild(|new, old, node, inputs| {
-            cx.step(1);
-            let uses = uses[old.index()];
-            let start = new.len();
-            let rewritten = if uses == 0 {
-                None
-            } else {
-                self.rewrite(g, old, new, &node.op, inputs, &claims, cx)
-            };
-            let id = match rewritten {
-                Some((rule, id)) => {
-                    fired += 1;
-                    cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                    id
-                }
-                None => new.push(node.op.clone(), inputs),
-            };
-            claims.settle(new, id, uses, inputs);
-            Rewrite::Replace(id)
-        });
-        (new, map, fired)
     }
 
     /// The first rule that may fire at an operator, and what it gives.
@@ -199,7 +170,9 @@ impl Pass for Simplify {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
             // What did not fire is said of the graph as it is in the end.
             cx.skipped.clear();
-            let (next, step, fired) = self.sweep(current, cx);
+            let (next, step, fired) = sweep(current, cx, |new, old, node, inputs, claims, cx| {
+                self.rewrite(current, old, new, &node.op, inputs, claims, cx)
+            });
             if fired == 0 {
                 settled = true;
                 break;
