@@ -103,6 +103,9 @@ impl GemmPlan {
         check::shape(&b.joined(rank), &[batch, &[k, n]].concat())?;
         check::dtype(&a.slice, c.dtype)?;
         check::dtype(&b.slice, c.dtype)?;
+        if let Some((b, c)) = taller(a, b, c) {
+            return GemmPlan::new(a, &b, &c);
+        }
         let of_c = [c.strides[rank - 2], c.strides[rank - 1]];
         let both = [a, b].map(|x| x.sides(rank));
         let runs = both.each_ref().map(|sides| {
@@ -214,6 +217,24 @@ impl Step for GemmPlan {
         });
         Ok(())
     }
+}
+
+/// `b` and `c` of a product whose rows are those of the last axis of the batch too: one tall product
+/// instead of several, where all have the same `b`. Shapes fit.
+fn taller(a: &Matrix, b: &Matrix, c: &Slice) -> Option<(Matrix, Slice)> {
+    let rank = c.dims.len();
+    let at = rank.checked_sub(3)?;
+    let (mut b, mut c) = (b.clone(), c.clone());
+    let rows = c.strides[at + 1].checked_mul(isize::try_from(c.dims[at + 1]).ok()?)?;
+    if b.slice.strides[at] != 0 || c.strides[at] != rows || c.dims.contains(&0) {
+        return None;
+    }
+    b.slice.dims.remove(at);
+    b.slice.strides.remove(at);
+    let len = c.dims.remove(at);
+    c.dims[at] *= len;
+    c.strides.remove(at);
+    a.sides(rank - 1)[0].is_straight().then_some((b, c))
 }
 
 /// The product by its definition, for integers.

@@ -47,14 +47,15 @@ fn pow2(n: i32) -> f32 {
 /// `e^x`.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Beyond these the result is 0 or ∞. The comparisons let NaN pass.
+    // Beyond these the result is ∞ or 0. The comparisons let NaN pass. Zeros are not computed: an
+    // underflow takes some machines a hundred cycles, and masks of attention are full of them.
     let x = select(x > 89.0, 89.0, x);
-    let x = select(x < -104.5, -104.5, x);
-    let (n, r) = reduce(x);
+    let none = x < -104.5;
+    let (n, r) = reduce(select(none, 0.0, x));
     let y = exp_tail(r) * (r * r) + r + 1.0;
     // Two factors, for 2^n itself may be too large or too small. Only the last product rounds.
     let half = n >> 1;
-    y * pow2(half) * pow2(n.wrapping_sub(half))
+    select(none, 0.0, y * pow2(half) * pow2(n.wrapping_sub(half)))
 }
 
 /// `x = n·ln 2 + r` with a small r.

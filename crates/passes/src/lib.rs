@@ -14,6 +14,7 @@
 mod all_steps;
 mod claims;
 mod class;
+mod contract;
 mod defer;
 mod facts;
 mod family;
@@ -38,6 +39,7 @@ pub mod testing;
 mod totals;
 
 pub use class::{Class, Classes, Level};
+pub use contract::Contract;
 pub use defer::Defer;
 pub use facts::Range;
 pub use fold::Fold;

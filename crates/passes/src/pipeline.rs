@@ -7,8 +7,8 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx, PassError, Prune, Pull,
-    Share, Simplify, Stash, Totals,
+    Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx, PassError,
+    Prune, Pull, Share, Simplify, Stash, Totals,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -37,6 +37,7 @@ impl Default for Pipeline {
             Arc::new(Fold),
             // After rules, which simplify views; it makes views of views.
             Arc::new(Pull::default()),
+            Arc::new(Contract),
             // Whole loops of small parts are one region of a step.
             Arc::new(Join),
             // What rules made equal or dead, before regions are grown by counting uses.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{agree, interpreted, preserves, recipes, scale_of};
 use pleach_passes::{
-    Class, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pipeline, Prune, Pull, Share,
-    Simplify, Stash,
+    Class, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pipeline, Prune, Pull,
+    Share, Simplify, Stash,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Lookup),
         Arc::new(Join),
         Arc::new(Pull::default()),
+        Arc::new(Contract),
         Arc::new(Fuse::default()),
         Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3 }),
     ]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pleach_ops::prelude::*;
 use pleach_passes::{
-    Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
+    Contract, Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
 };
 
 /// A chain of elementwise operators in which one value, one constant and one parameter have a
@@ -40,6 +40,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Share),
         Arc::new(Join),
         Arc::new(Pull::default()),
+        Arc::new(Contract),
         Arc::new(Fuse::default()),
     ];
     for pass in passes {

@@ -16,6 +16,8 @@ use crate::vector::{Body, Entry};
 /// Longest sum of a block: rows of `a` of one tile stay in the first cache, and `c` is read again
 /// only so often.
 pub(super) const DEPTH: usize = 512;
+/// The same where rows of `a` are neighbours, of which a tile takes but a part of every line.
+const SHALLOW: usize = 192;
 /// Bytes of packed panels of `b`, on the stack: with the rows of `a` they stay in the second cache.
 const PANELS: usize = 256 << 10;
 /// Rows of a block.
@@ -58,6 +60,8 @@ impl<V: Lanes> Body for Panels<V> {
         let [[rows_of_a, columns_of_a], [rows_of_b, columns_of_b]] = unsafe { &*sides };
         let wide = V::widest() * V::N;
         let most = PANELS / size_of::<V::T>() / DEPTH;
+        let shallow = pack_a && rows_of_a.run().1 == 1 && p.c_cs == 1;
+        let depth = if shallow { SHALLOW } else { DEPTH };
         let mut panels = MaybeUninit::<Lines<[u8; PANELS]>>::uninit();
         let panels = panels.as_mut_ptr().cast::<V::T>();
         let mut packed = MaybeUninit::<Lines<[u64; ROWS * STRIDE]>>::uninit();
@@ -65,7 +69,7 @@ impl<V: Lanes> Body for Panels<V> {
         let (mut rows, mut columns) = (Table::new(), Table::new());
         let (mut along_a, mut along_b) = (Table::new(), Table::new());
         let (a, b, c) = (p.a.cast::<V::T>(), p.b.cast::<V::T>(), p.c.cast::<V::T>());
-        for (l, k) in parts(p.k, DEPTH, 1) {
+        for (l, k) in parts(p.k, depth, 1) {
             along_b.fill(rows_of_b, l, k);
             if pack_a {
                 along_a.fill(columns_of_a, l, k);
@@ -83,12 +87,16 @@ impl<V: Lanes> Body for Panels<V> {
                     let mut a_at = (a.wrapping_offset(from), (p.a_rs, p.a_cs));
                     if pack_a {
                         rows.fill(rows_of_a, row + i, m);
-                        // SAFETY: `k` columns of `m ≤ ROWS` rows of a; a vector past the end of a
-                        // row ends before the next.
-                        unsafe {
-                            pack::<V>(a, rows.part(0, m), along_a.part(0, k), packed, STRIDE)
+                        let (down, across) = (rows.part(0, m), along_a.part(0, k));
+                        // Neighbours stay neighbours.
+                        let (lines, runs, stride, strides) = match down.are_neighbours() {
+                            true => (across, down, ROWS, (1, ROWS as isize)),
+                            false => (down, across, STRIDE, (STRIDE as isize, 1)),
                         };
-                        a_at = (packed.cast_const(), (STRIDE as isize, 1));
+                        // SAFETY: `k ≤ DEPTH` columns of `m ≤ ROWS` rows of a; a vector past the end
+                        // of a line ends before the next.
+                        unsafe { pack::<V>(a, lines, runs, packed, stride) };
+                        a_at = (packed.cast_const(), strides);
                     }
                     for q in (0..n).step_by(wide) {
                         let c = c.wrapping_offset(i as isize * p.c_rs + (j + q) as isize * p.c_cs);

@@ -43,6 +43,14 @@ impl Table {
     }
 }
 
+impl Places<'_> {
+    /// Do all of them lie side by side?
+    #[inline(always)]
+    pub(super) fn are_neighbours(&self) -> bool {
+        self.run.first().is_some_and(|&run| usize::from(run) >= self.at.len())
+    }
+}
+
 /// Rows ahead of the one that is copied of which lines are asked for: they lie apart, so the machine
 /// does not foresee them.
 const AHEAD: usize = 4;
@@ -68,10 +76,11 @@ pub(super) unsafe fn pack<V: Lanes>(
     let short = n > 0 && columns.run[0] < SHORT && usize::from(columns.run[0]) < n;
     while i < m {
         let to = to.wrapping_add(i * stride);
-        if short && usize::from(rows.run[i]) >= side && m - i >= side {
-            // SAFETY: `side` rows that are neighbours.
-            unsafe { squares::<V>(x.offset(rows.at[i]), columns.at, to, stride) };
-            i += side;
+        let run = usize::from(rows.run[i]).min(m - i) / side * side;
+        if short && run > 0 {
+            // SAFETY: `run` rows that are neighbours.
+            unsafe { squares::<V>(x.offset(rows.at[i]), run, columns.at, to, stride) };
+            i += run;
             continue;
         }
         let from = x.wrapping_offset(rows.at[i]);
@@ -103,22 +112,32 @@ pub(super) unsafe fn pack<V: Lanes>(
     }
 }
 
-/// `SQUARE` rows that are neighbours in memory.
+/// Rows that are neighbours in memory, a multiple of `SQUARE`: columns that may lie far apart are
+/// walked down, a few at a time.
 ///
 /// # Safety
 /// As for [`pack`]; `x` is the place of the first row.
 #[inline(always)]
-unsafe fn squares<V: Lanes>(x: *const V::T, columns: &[isize], to: *mut V::T, stride: usize) {
+unsafe fn squares<V: Lanes>(
+    x: *const V::T,
+    rows: usize,
+    columns: &[isize],
+    to: *mut V::T,
+    stride: usize,
+) {
     let side = V::SQUARE;
     let across = columns.len() / side * side;
     for j in (0..across).step_by(side) {
-        // SAFETY: a square, and its place.
-        unsafe { V::transpose(x, &columns[j..j + side], to.add(j), stride as isize) };
+        for i in (0..rows).step_by(side) {
+            let to = to.wrapping_add(i * stride + j);
+            // SAFETY: a square, and its place.
+            unsafe { V::transpose(x.add(i), &columns[j..j + side], to, stride as isize) };
+        }
     }
     for (j, &at) in columns.iter().enumerate().skip(across) {
-        for r in 0..side {
+        for i in 0..rows {
             // SAFETY: elements of a column, and their places.
-            unsafe { to.add(r * stride + j).write(*x.offset(at + r as isize)) };
+            unsafe { to.add(i * stride + j).write(*x.offset(at + i as isize)) };
         }
     }
 }
