@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --threads 2
 //! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --profile
+//! cargo run --release -p pleach-bench -- passes --nodes 1000000
 //! cargo run --release -p pleach-bench -- gemm --threads 1 --table
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
@@ -15,6 +16,7 @@ mod compare;
 mod gemm;
 mod memory;
 mod model;
+mod passes;
 mod record;
 mod step;
 mod tape;
@@ -48,6 +50,8 @@ enum What {
     Compare(compare::Options),
     /// Matrix products beside those of the library `gemm`.
     Gemm(gemm::Options),
+    /// Rules, passes and planning on a graph of many nodes.
+    Passes(passes::Options),
     /// An optimizer's update of all tensors of a model, by gradients that are there already.
     Update(update::Options),
 }
@@ -61,6 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         What::Gemm(options) => show(&gemm::run(options)?, cli.table, gemm::table),
+        What::Passes(options) => show(&[passes::run(options)?], cli.table, passes::table),
         What::Update(options) => show(&update::run(options)?, cli.table, record::table),
     }
 }

@@ -4,9 +4,7 @@ use pleach_kernels::{BufferId, Kernel, Slice};
 
 use crate::assign::Output;
 use crate::lower::{Lowered, Storage};
-
-/// Alignment of storages in the arena: a cache line.
-const ALIGN: usize = 64;
+use crate::place::{Block, lower_bound, place};
 
 /// Where every storage of the arena lies.
 #[derive(Debug, Default)]
@@ -19,14 +17,6 @@ pub(crate) struct Arena {
     pub(crate) lower_bound: usize,
     /// Storages that took over the memory of a dying operand.
     pub(crate) in_place: usize,
-}
-
-/// A storage, or several that follow one another in place.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    bytes: usize,
-    first: usize,
-    last: usize,
 }
 
 impl Arena {
@@ -82,23 +72,23 @@ impl Arena {
             }
         }
 
-        let mut blocks: Vec<Option<Block>> = vec![None; n];
+        // A block is a storage, or several that follow one another in place.
+        let mut block_of: Vec<Option<usize>> = vec![None; n];
+        let mut blocks: Vec<Block> = Vec::new();
         for s in (0..n).filter(|&s| first[s] != usize::MAX) {
             let Some(bytes) = bytes(s) else { continue };
-            let block = blocks[owner[s]].get_or_insert(Block { bytes, first: first[s], last: 0 });
+            let at = *block_of[owner[s]].get_or_insert_with(|| {
+                blocks.push(Block { bytes, first: first[s], last: 0 });
+                blocks.len() - 1
+            });
+            let block = &mut blocks[at];
             block.first = block.first.min(first[s]);
             block.last = block.last.max(last[s]);
         }
-        let live: Vec<(usize, Block)> =
-            blocks.iter().enumerate().filter_map(|(s, b)| Some((s, (*b)?))).collect();
-        let (starts, bytes) = place(&live);
-        let mut offsets = vec![0; n];
-        for s in 0..n {
-            if let Ok(at) = live.binary_search_by_key(&owner[s], |(s, _)| *s) {
-                offsets[s] = starts[at];
-            }
-        }
-        Arena { offsets, bytes, lower_bound: lower_bound(&live, end), in_place }
+        let places = place(&blocks);
+        let offset = |s: usize| block_of[owner[s]].map_or(0, |at| places.offsets[at]);
+        let offsets = (0..n).map(offset).collect();
+        Arena { offsets, bytes: places.end, lower_bound: lower_bound(&blocks), in_place }
     }
 
     /// The slice in the arena, or as it was.
@@ -152,69 +142,12 @@ fn same_place(x: &Slice, y: &Slice) -> bool {
         && x.dtype.size() == y.dtype.size()
 }
 
-/// Offsets of the blocks, and the bytes of the arena: largest first, each at the lowest place that
-/// is free for its whole life.
-///
-/// **Source** Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
-/// inference", greedy by size.
-fn place(blocks: &[(usize, Block)]) -> (Vec<usize>, usize) {
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].1.bytes), blocks[i].1.first));
-    let mut offsets = vec![0; blocks.len()];
-    let mut placed: Vec<usize> = Vec::with_capacity(blocks.len());
-    let mut end = 0;
-    for i in order {
-        let own = blocks[i].1;
-        let size = own.bytes.next_multiple_of(ALIGN);
-        // `placed` is sorted by offset: the first gap that is wide enough will do.
-        let mut at = 0;
-        for &j in &placed {
-            let other = blocks[j].1;
-            if other.last < own.first || own.last < other.first {
-                continue;
-            }
-            if offsets[j] >= at + size {
-                break;
-            }
-            at = at.max(offsets[j] + other.bytes.next_multiple_of(ALIGN));
-        }
-        offsets[i] = at;
-        end = end.max(at + size);
-        let position = placed.partition_point(|&j| offsets[j] <= at);
-        placed.insert(position, i);
-    }
-    (offsets, end)
-}
-
-/// The most bytes that live at one instruction, each block rounded up to its alignment.
-fn lower_bound(blocks: &[(usize, Block)], end: usize) -> usize {
-    let mut change = vec![0isize; end + 2];
-    for (_, block) in blocks {
-        let size = block.bytes.next_multiple_of(ALIGN) as isize;
-        change[block.first] += size;
-        change[block.last + 1] -= size;
-    }
-    let mut sum = 0;
-    change
-        .iter()
-        .map(|c| {
-            sum += c;
-            sum
-        })
-        .max()
-        .unwrap_or(0) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lower::copy_program;
     use pleach_graph::NodeId;
     use pleach_tensor::{F32, Type};
-
-    fn block(bytes: usize, first: usize, last: usize) -> Block {
-        Block { bytes, first, last }
-    }
 
     /// In every step the loop reads what was made before it: nothing in it takes over that memory,
     /// even where the reading is the last thing that a step does.
@@ -231,26 +164,5 @@ mod tests {
         let arena = Arena::new(&lowered, &[]);
         assert_eq!(arena.in_place, 0);
         assert_ne!(arena.offsets[0], arena.offsets[1]);
-    }
-
-    #[test]
-    fn blocks_that_live_together_lie_apart_and_others_share() {
-        let blocks: Vec<(usize, Block)> =
-            [block(100, 0, 2), block(64, 1, 3), block(128, 3, 4), block(10, 2, 2)]
-                .into_iter()
-                .enumerate()
-                .collect();
-        let (offsets, end) = place(&blocks);
-        for (i, a) in &blocks {
-            assert!(offsets[*i].is_multiple_of(ALIGN));
-            for (j, b) in blocks.iter().filter(|(j, _)| j != i) {
-                let together = a.first <= b.last && b.first <= a.last;
-                let apart =
-                    offsets[*i] + a.bytes <= offsets[*j] || offsets[*j] + b.bytes <= offsets[*i];
-                assert!(!together || apart, "{i} {j}");
-            }
-        }
-        assert_eq!(lower_bound(&blocks, 4), 256);
-        assert_eq!(end, 256);
     }
 }

@@ -1,11 +1,10 @@
 //! Assignments and outputs: where values go at the end of a run.
 
-use std::collections::HashMap;
-
 use pleach_graph::{NodeId, Root};
 use pleach_kernels::{BufferId, Kernel, Slice};
 use pleach_ops::Graph;
 use pleach_tensor::Type;
+use rustc_hash::FxHashMap;
 
 use crate::lower::{Lowered, Storage};
 
@@ -57,7 +56,7 @@ impl Lowered {
         let writes = self.writes(g, &roots);
 
         // How often a storage is read at the end: one that is read once only may be renamed.
-        let mut asked: HashMap<BufferId, usize> = HashMap::new();
+        let mut asked: FxHashMap<BufferId, usize> = FxHashMap::default();
         let at_end = outputs.iter().map(|o| &o.slice).chain(writes.iter().map(|w| &w.from));
         at_end.for_each(|slice| *asked.entry(slice.buffer).or_default() += 1);
 
@@ -85,7 +84,7 @@ impl Lowered {
     /// Every assignment that changes something. Values that are read from a variable's memory are
     /// saved before any variable is written. Of two assignments to one variable the last counts.
     fn writes(&mut self, g: &Graph, roots: &[Root]) -> Vec<Write> {
-        let last: HashMap<NodeId, usize> =
+        let last: FxHashMap<NodeId, usize> =
             roots.iter().enumerate().filter_map(|(i, r)| Some((r.target?, i))).collect();
         let mut writes = Vec::new();
         for (i, root) in roots.iter().enumerate() {

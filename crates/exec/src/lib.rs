@@ -25,6 +25,7 @@ mod lower_pool;
 mod lower_product;
 mod lower_scan;
 mod outputs;
+mod place;
 mod plan;
 mod profile;
 mod report;

@@ -1,6 +1,5 @@
 //! Lowering: every node becomes a view of memory that exists, or an instruction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use pleach_graph::{Node, NodeId};
@@ -10,6 +9,7 @@ use pleach_kernels::{
 };
 use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
+use rustc_hash::FxHashMap;
 
 use crate::lower_fused::Siblings;
 use crate::lower_pool::Pools;
@@ -45,12 +45,12 @@ pub(crate) struct Lowered {
     pub(crate) storages: Vec<Storage>,
     pub(crate) variables: Vec<Variable>,
     /// Where the value of every lowered node is.
-    pub(crate) values: HashMap<NodeId, Slice>,
+    pub(crate) values: FxHashMap<NodeId, Slice>,
     /// Splats: they take no memory until something but a loop reads them.
-    pub(crate) splats: HashMap<NodeId, (Scalar, Axes)>,
-    splat_storage: HashMap<Scalar, BufferId>,
+    pub(crate) splats: FxHashMap<NodeId, (Scalar, Axes)>,
+    splat_storage: FxHashMap<Scalar, BufferId>,
     /// Reshapes that only products read: they join axes and take no memory.
-    pub(crate) joined: HashMap<NodeId, Joined>,
+    pub(crate) joined: FxHashMap<NodeId, Joined>,
     /// Nodes that became views.
     pub(crate) views: usize,
     /// Variables that the instruction which computes the new value writes at once.

@@ -1,20 +1,19 @@
 //! Lowering of fused regions: one loop for all of its results that are asked for.
 
-use std::collections::HashMap;
-
 use pleach_graph::{Node, NodeId};
 use pleach_kernels::{Kernel, Slice};
 use pleach_ops::{Fused, Op};
+use rustc_hash::FxHashMap;
 
 use crate::lower::Lowered;
 use crate::scalar::region;
 
 /// The live results of regions, by the operands of the region.
-pub(crate) struct Siblings<'a>(HashMap<&'a [NodeId], Vec<(NodeId, &'a Fused)>>);
+pub(crate) struct Siblings<'a>(FxHashMap<&'a [NodeId], Vec<(NodeId, &'a Fused)>>);
 
 impl<'a> Siblings<'a> {
     pub(crate) fn new(nodes: &[&'a Node<Op>], live: &[bool]) -> Siblings<'a> {
-        let mut siblings: HashMap<&[NodeId], Vec<(NodeId, &Fused)>> = HashMap::new();
+        let mut siblings: FxHashMap<&[NodeId], Vec<(NodeId, &Fused)>> = FxHashMap::default();
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             if let Op::Fused(fused) = &node.op {
                 siblings.entry(&node.inputs).or_default().push((NodeId::new(i), fused));

@@ -7,12 +7,11 @@
 //! ```
 //! Any reshape between them is looked through.
 
-use std::collections::HashMap;
-
 use pleach_graph::{Node, NodeId};
 use pleach_kernels::{Kernel, Lowering, Slice, View, Window};
 use pleach_ops::Op;
 use pleach_tensor::{DType, Type};
+use rustc_hash::FxHashMap;
 
 use crate::lower::Lowered;
 
@@ -41,8 +40,8 @@ struct Made {
 /// The max poolings among some nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
-    parts: HashMap<NodeId, Part>,
-    made: HashMap<NodeId, Made>,
+    parts: FxHashMap<NodeId, Part>,
+    made: FxHashMap<NodeId, Made>,
 }
 
 /// The operand of a reshape.

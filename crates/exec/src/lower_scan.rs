@@ -1,11 +1,10 @@
 //! Lowering of loops: only what the results that are asked for need is computed.
 
-use std::collections::HashMap;
-
 use pleach_graph::{Node, NodeId};
 use pleach_kernels::{BufferId, Kernel, Moves, Slice};
 use pleach_ops::{Loop, Op, Scan};
 use pleach_tensor::Type;
+use rustc_hash::FxHashMap;
 
 use crate::lower::{Lowered, Storage};
 
@@ -83,7 +82,7 @@ impl Lowered {
         let types: Vec<&Type> = body.param_types().collect();
         let mut params: Vec<Option<Slice>> = vec![None; body.params()];
         let mut next: Vec<Option<Slice>> = vec![None; carries];
-        let mut results: HashMap<usize, Slice> = HashMap::new();
+        let mut results: FxHashMap<usize, Slice> = FxHashMap::default();
         for c in (0..carries).filter(|&c| needed.results[c]) {
             let init = self.value(x[c]);
             if asked.contains(&of.stacked_carry(c)) {
@@ -116,7 +115,7 @@ impl Lowered {
         }
         let captured: Vec<(NodeId, NodeId)> =
             (carries + of.slices()..body.params()).map(|i| (NodeId::new(i), x[i])).collect();
-        let mut splats = HashMap::new();
+        let mut splats = FxHashMap::default();
         for (param, operand) in &captured {
             match self.splats.get(operand) {
                 Some(splat) => {

@@ -45,8 +45,6 @@ pub struct Plan {
     variables: Vec<Variable>,
     constants: Vec<AlignedBuf>,
     outputs: Vec<Output>,
-    /// Operator and place of every instruction, for errors.
-    names: Vec<String>,
     report: PlanReport,
     /// The state that `places` is for.
     state: u64,
@@ -71,7 +69,10 @@ impl Plan {
         let place = |id: NodeId| {
             g.origin(id).first().map(|s| format!(" (built at {s})")).unwrap_or_default()
         };
-        let name = |id: NodeId| format!("{} : {}{}", g.op(id).name(), g.ty(id), place(id));
+        let name = |id: NodeId| {
+            let node = g.node(id);
+            format!("{} : {}{}", node.op.name(), node.ty, place(id))
+        };
         let interpreted: Vec<String> =
             lowered.interpreted.iter().map(|(id, op)| format!("{op}{}", place(*id))).collect();
         if !options.fallback && !interpreted.is_empty() {
@@ -135,7 +136,6 @@ impl Plan {
             constant_bytes: constants.iter().map(AlignedBuf::len).sum(),
             threads: options.threads.max(1),
         };
-        let names = lowered.instrs.iter().map(|i| name(i.node)).collect();
         let instrs = lowered.instrs.into_iter().map(|i| i.kernel).collect();
         let program = Program::new(instrs, specs).map_err(|e| ExecError::Invalid(e.to_string()))?;
         Ok(Plan {
@@ -146,7 +146,6 @@ impl Plan {
             variables: lowered.variables,
             constants,
             outputs,
-            names,
             report,
             state: 0,
             places: Vec::new(),
@@ -260,10 +259,10 @@ impl Plan {
             };
             ran.map_err(|error| match error {
                 RunError::Index { instr, index, len } => {
-                    ExecError::Index { op: self.names[instr].clone(), index, len }
+                    ExecError::Index { op: self.report.moved[instr].node.clone(), index, len }
                 }
                 RunError::Host { instr, message } => {
-                    ExecError::Fallback { op: self.names[instr].clone(), message }
+                    ExecError::Fallback { op: self.report.moved[instr].node.clone(), message }
                 }
                 other => ExecError::Invalid(other.to_string()),
             })

@@ -1,22 +1,21 @@
 //! Elementwise work as scalar programs.
 
-use std::collections::HashMap;
-
 use pleach_graph::Body;
 use pleach_kernels::{Lowering, Reg, Scalar, ScalarOp, ScalarProgram, View};
 use pleach_ops::Op;
 use pleach_tensor::{DType, Type};
+use rustc_hash::FxHashMap;
 
 /// Builds the scalar program of a loop: inputs first, then operations; equal constants are one.
 #[derive(Debug)]
 pub(crate) struct ScalarBuilder {
     program: ScalarProgram,
-    constants: HashMap<Scalar, Reg>,
+    constants: FxHashMap<Scalar, Reg>,
 }
 
 impl ScalarBuilder {
     pub(crate) fn new(inputs: Vec<DType>) -> Self {
-        ScalarBuilder { program: ScalarProgram::new(inputs), constants: HashMap::new() }
+        ScalarBuilder { program: ScalarProgram::new(inputs), constants: FxHashMap::default() }
     }
 
     pub(crate) fn constant(&mut self, value: Scalar) -> Reg {

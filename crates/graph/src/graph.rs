@@ -1,5 +1,6 @@
 //! The graph: recording nodes.
 
+use std::borrow::Borrow;
 use std::cell::{Ref, RefCell};
 use std::fmt;
 use std::panic::Location;
@@ -140,10 +141,16 @@ impl<O: Operator> Graph<O> {
         self.get(id).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
 
-    fn read<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> T {
+    /// What `f` tells of the node, without a handle to it. As [`Graph::get`] for other ids. `f` must
+    /// not record.
+    pub fn peek<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> Option<T> {
         let inner = self.inner.borrow();
-        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len());
-        f(tape.unwrap_or_else(|| panic!("{id} is not a node of this graph")).node(id.index()))
+        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len())?;
+        Some(f(tape.node(id.index())))
+    }
+
+    fn read<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> T {
+        self.peek(id, f).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
 
     /// The operator of the node. Panics as [`Graph::node`].
@@ -205,6 +212,11 @@ impl<O: Operator> Graph<O> {
             .and_then(|tape| tape.origins.get(id.index()))
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// Are all equal nodes one? A graph that was recorded raw, or read from text, may have twins.
+    pub fn is_shared(&self) -> bool {
+        !self.inner.borrow().twins
     }
 
     /// What the graph is asked for, in order.
@@ -344,7 +356,7 @@ impl<O: Operator> Graph<O> {
             }
             canonical_order(&op, &mut inputs);
         }
-        self.append(op, inputs, ty, Location::caller())
+        self.append(Node { op, inputs, ty }, Location::caller())
     }
 
     /// Type rule on the types of the operands; no borrow is held while it runs.
@@ -367,20 +379,31 @@ impl<O: Operator> Graph<O> {
         }
     }
 
-    /// The node that is `op` of `inputs`, values of the current frame: found or appended.
+    /// A node of another graph that is shared, of operands that are equal to its own there, as
+    /// values of the current frame: [`Graph::push`] where there is nothing to find out.
+    #[track_caller]
+    pub(crate) fn append_again(&self, node: &Arc<Node<O>>, mut inputs: Inputs) -> NodeId {
+        canonical_order(&node.op, &mut inputs);
+        if inputs == node.inputs {
+            return self.append(node.clone(), Location::caller());
+        }
+        let (op, ty) = (node.op.clone(), node.ty.clone());
+        self.append(Node { op, inputs, ty }, Location::caller())
+    }
+
+    /// This node, whose operands are values of the current frame: found or appended.
     fn append(
         &self,
-        op: O,
-        inputs: Inputs,
-        ty: Type,
+        node: impl Borrow<Node<O>> + Into<Arc<Node<O>>>,
         caller: &'static Location<'static>,
     ) -> NodeId {
+        let Node { op, inputs, .. } = node.borrow();
         let source = inputs.is_empty() && op.traits().has(Traits::SOURCE);
-        let key = Key::new(&op, &inputs);
+        let key = Key::new(op, inputs);
         let mut inner = self.inner.borrow_mut();
         let frame = if source { 0 } else { inner.current() };
         let tape = inner.tape(frame).expect("the frame is open");
-        let found = tape.find_key(key, &op, &inputs);
+        let found = tape.find_key(key, op, inputs);
         let index = match found {
             Some(index) if source || !inner.raw => {
                 inner.merge_origin(NodeId::in_frame(frame, index), caller);
@@ -388,11 +411,19 @@ impl<O: Operator> Graph<O> {
             }
             _ => {
                 let origin = inner.origin_or(caller);
-                let node = Arc::new(Node { op, inputs, ty });
-                inner.tape_mut(frame).append(key, node, origin, found.is_some())
+                inner.tape_mut(frame).append(key, node.into(), origin, found.is_some())
             }
         };
         NodeId::in_frame(frame, index)
+    }
+
+    /// What `f` tells of the node and the types of its operands. As [`Graph::peek`].
+    pub fn peek_typed<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>, &[&Type]) -> T) -> Option<T> {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len())?;
+        let node = tape.node(id.index());
+        let types = node.inputs.iter().map(|x| &tape.node(x.index()).ty);
+        Some(f(node, &types.collect::<SmallVec<[&Type; 4]>>()))
     }
 }
 

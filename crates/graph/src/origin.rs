@@ -60,8 +60,19 @@ impl fmt::Debug for Site {
 const MAX_SITES: usize = 4;
 
 /// The places that a node comes from, first one first. Empty for graphs read from text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Origin(SmallVec<[Site; 1]>);
+
+impl Clone for Origin {
+    /// Most have one site, and every recorded node has a copy.
+    fn clone(&self) -> Self {
+        match self.0.as_slice() {
+            [] => Origin::default(),
+            [site] => site.clone().into(),
+            sites => Origin(sites.iter().cloned().collect()),
+        }
+    }
+}
 
 impl Origin {
     /// The places.

@@ -19,6 +19,11 @@ pub enum Rewrite {
 pub struct NodeMap(Vec<Option<NodeId>>);
 
 impl NodeMap {
+    /// Every one of `n` nodes stays where it is.
+    pub fn identity(n: usize) -> NodeMap {
+        NodeMap((0..n).map(|i| Some(NodeId::new(i))).collect())
+    }
+
     /// The new node that has the value of `old`, if it was not dropped.
     pub fn get(&self, old: NodeId) -> Option<NodeId> {
         if old.frame() != 0 {
@@ -70,8 +75,14 @@ impl<O: Operator> Graph<O> {
         mut rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
     ) -> (Graph<O>, NodeMap) {
         let new = Graph::default();
-        new.inner.borrow_mut().errors.clone_from(&self.inner.borrow().errors);
+        {
+            let (mut new, old) = (new.inner.borrow_mut(), self.inner.borrow());
+            new.errors.clone_from(&old.errors);
+            new.root.reserve(old.root.len(), old.root.dag.edge_count());
+        }
         let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
+        // What is kept of what was kept needs no type rule and no identities again.
+        let (shared, mut verbatim) = (self.is_shared(), vec![false; self.len()]);
         for old in order {
             let node = self.node(old);
             let dropped = NodeId::poison(u32::MAX as usize);
@@ -80,6 +91,10 @@ impl<O: Operator> Graph<O> {
             let _at = new.at_origin(self.origin(old));
             map[old.index()] = match rewrite(&new, old, &node, &inputs) {
                 Rewrite::Keep if inputs.contains(&dropped) => None,
+                Rewrite::Keep if shared && node.inputs.iter().all(|x| verbatim[x.index()]) => {
+                    verbatim[old.index()] = true;
+                    Some(new.append_again(&node, inputs))
+                }
                 Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
                 Rewrite::Replace(id) => Some(id),
                 Rewrite::Drop => None,

@@ -64,6 +64,9 @@ impl<O: Operator> Graph<O> {
             return Ok(vec![Gradient::Unreached { cut: None }; wrt.len()]);
         };
         let needed = self.reachable_from(frame, &wrt, end);
+        // Most operators of two operands get two products and two sums at most.
+        let count = needed.iter().filter(|needed| **needed).count();
+        self.inner.borrow_mut().tape_mut(frame).reserve(2 * count, 4 * count);
 
         let mut cotangents: Vec<Option<NodeId>> = vec![None; end];
         for &(y, dy) in &seeds {
@@ -204,11 +207,11 @@ impl<O: Operator> Graph<O> {
     /// A cotangent must have its operand's type; a poisoned one is reported by `check` later.
     fn check_rule(&self, op: &O, operand: usize, x: NodeId, dx: NodeId) -> Result<(), GradError> {
         self.check()?;
-        let (expected, got) = (self.ty(x), self.get(dx));
-        if got.as_ref().is_some_and(|got| got.ty == expected) {
+        if self.peek(x, |x| self.peek(dx, |dx| dx.ty == x.ty)) == Some(Some(true)) {
             return Ok(());
         }
-        let got = got.map_or("no node of this graph".into(), |got| got.ty.to_string());
+        let (expected, got) = (self.ty(x), self.peek(dx, |dx| dx.ty.to_string()));
+        let got = got.unwrap_or("no node of this graph".into());
         Err(GradError::RuleType { op: op.to_string(), operand, expected, got })
     }
 

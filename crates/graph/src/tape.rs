@@ -70,6 +70,14 @@ impl<O: Operator> Tape<O> {
         self.dag.node_count()
     }
 
+    /// Makes room for so many further nodes and uses.
+    pub(crate) fn reserve(&mut self, nodes: usize, uses: usize) {
+        self.dag.reserve_nodes(nodes);
+        self.dag.reserve_edges(uses);
+        self.origins.reserve(nodes);
+        self.interner.reserve(nodes, |at| Key::spread(at.hash));
+    }
+
     pub(crate) fn node(&self, index: usize) -> &Arc<Node<O>> {
         &self.dag[NodeIndex::new(index)]
     }

@@ -17,8 +17,11 @@ pub(crate) fn splat(op: &Op, exact: bool, g: &Graph, inputs: &[NodeId]) -> Optio
     if !foldable {
         return None;
     }
-    let full = |&id| Some(g.node(id)).filter(|node| matches!(node.op, Op::Full(_)));
-    let nodes: SmallVec<[_; 3]> = inputs.iter().map(full).collect::<Option<_>>()?;
+    let is_full = |&id: &NodeId| g.peek(id, |node| matches!(node.op, Op::Full(_))) == Some(true);
+    if !inputs.iter().all(is_full) {
+        return None;
+    }
+    let nodes: SmallVec<[_; 3]> = inputs.iter().map(|&id| g.node(id)).collect();
     let splats: SmallVec<[&Full; 3]> = nodes
         .iter()
         .filter_map(|node| if let Op::Full(full) = &node.op { Some(full) } else { None })

@@ -37,10 +37,9 @@ pub mod rules {
 
     /// The number, if the value is a splat.
     pub fn splat(x: Var<'_>) -> Option<f64> {
-        match &x.graph().get(x.id())?.op {
-            Op::Full(full) => Some(full.value()),
-            _ => None,
-        }
+        let full =
+            |node: &Node<Op>| if let Op::Full(full) = &node.op { Some(full.value()) } else { None };
+        x.graph().peek(x.id(), full)?
     }
 
     /// The node of a value, if its operator is as asked.

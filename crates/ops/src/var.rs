@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops;
 
-use pleach_graph::{BuildError, NodeId, TypeError};
+use pleach_graph::{BuildError, Node, NodeId, TypeError};
 use pleach_tensor::{DType, Shape, Tensor, Type};
 use smallvec::SmallVec;
 
@@ -39,7 +39,7 @@ impl<'g> Var<'g> {
 
     /// The type, or `None` if the value is poisoned.
     pub fn ty(self) -> Option<Type> {
-        self.graph.get(self.id).map(|node| node.ty.clone())
+        self.graph.peek(self.id, |node| node.ty.clone())
     }
 
     /// The shape; that of a scalar if the value is poisoned.
@@ -57,7 +57,7 @@ impl<'g> Var<'g> {
 
     /// The element type; `f32` if the value is poisoned.
     pub fn dtype(self) -> DType {
-        self.ty().map_or(DType::F32, |ty| ty.dtype())
+        self.graph.peek(self.id, |node| node.ty.dtype()).unwrap_or(DType::F32)
     }
 
     /// The variable, or the error that poisoned it.
@@ -148,12 +148,13 @@ impl<'g> Var<'g> {
     /// The values of both, broadcast to a common shape, or a poisoned one.
     #[track_caller]
     pub(crate) fn broadcast_with(self, op: &str, other: Var<'g>) -> Result<[Var<'g>; 2], Var<'g>> {
+        let alike = |a: &Node<Op>| other.graph.peek(other.id, |b| a.ty.shape() == b.ty.shape());
+        if self.graph.peek(self.id, alike) == Some(Some(true)) {
+            return Ok([self, other]);
+        }
         let (Some(a), Some(b)) = (self.ty(), other.ty()) else {
             return Err(self.untyped(op, &[self, other]));
         };
-        if a.shape() == b.shape() {
-            return Ok([self, other]);
-        }
         match a.shape().broadcast(b.shape()) {
             Some(shape) => {
                 let widen = |v: Var<'g>| v.record(Broadcast::new(&shape), &[v]);

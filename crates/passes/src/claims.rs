@@ -3,6 +3,8 @@
 use pleach_graph::{Node, NodeId, NodeMap, Rewrite};
 use pleach_ops::{Graph, Op};
 
+use smallvec::SmallVec;
+
 use crate::{PassCx, Totals};
 
 /// For every node, how often live nodes and outputs use it.
@@ -10,7 +12,7 @@ pub(crate) fn live_uses(g: &Graph) -> Vec<u32> {
     let live = g.live();
     let mut uses = vec![0; g.len()];
     for id in g.ids().filter(|id| live[id.index()]) {
-        g.node(id).inputs.iter().for_each(|x| uses[x.index()] += 1);
+        g.peek(id, |node| node.inputs.iter().for_each(|x| uses[x.index()] += 1));
     }
     for root in g.roots() {
         uses[root.value.index()] += 1;
@@ -25,6 +27,11 @@ pub(crate) fn live_uses(g: &Graph) -> Vec<u32> {
 pub(crate) struct Claims(Vec<u32>);
 
 impl Claims {
+    /// The claims of a whole graph on itself.
+    pub(crate) fn of(g: &Graph) -> Claims {
+        Claims(live_uses(g))
+    }
+
     pub(crate) fn get(&self, id: NodeId) -> u32 {
         self.0.get(id.index()).copied().unwrap_or(0)
     }
@@ -41,23 +48,23 @@ impl Claims {
     }
 
     fn add(&mut self, g: &Graph, id: NodeId, n: u32) {
-        let mut work = vec![(id, n)];
+        let mut work: SmallVec<[(NodeId, u32); 8]> = SmallVec::from_slice(&[(id, n)]);
         while let Some((id, n)) = work.pop() {
             let count = &mut self.0[id.index()];
             *count += n;
             if *count == n {
-                work.extend(g.node(id).inputs.iter().map(|&x| (x, 1)));
+                g.peek(id, |node| work.extend(node.inputs.iter().map(|&x| (x, 1))));
             }
         }
     }
 
     fn release(&mut self, g: &Graph, id: NodeId) {
-        let mut work = vec![id];
+        let mut work: SmallVec<[NodeId; 8]> = SmallVec::from_slice(&[id]);
         while let Some(id) = work.pop() {
             let count = &mut self.0[id.index()];
             *count -= 1;
             if *count == 0 {
-                work.extend(g.node(id).inputs.iter().copied());
+                g.peek(id, |node| work.extend_from_slice(&node.inputs));
             }
         }
     }

@@ -34,12 +34,14 @@ impl Pass for Fold {
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         let (mut folded, mut spent) = (0, 0);
         let live = g.live();
+        if !g.ids().any(|id| live[id.index()] && of_constants(g, id)) {
+            cx.step(live.len() as u64);
+            return Ok(Outcome::Unchanged);
+        }
         let (new, map) = g.rebuild(|new, old, node, inputs| {
             cx.step(1 + inputs.len() as u64);
             let name = node.op.name();
-            let known = |&x: &NodeId| matches!(new.node(x).op, Op::Constant(_) | Op::Full(_));
-            let random = node.op.traits().has(Traits::RANDOM);
-            if inputs.is_empty() || random || !live[old.index()] || !inputs.iter().all(known) {
+            if !live[old.index()] || !may_fold(new, &node.op, inputs) {
                 return Rewrite::Keep;
             }
             if !cx.may(name, Class::BitExact) {
@@ -84,6 +86,18 @@ impl Pass for Fold {
         });
         Ok(if folded == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
     }
+}
+
+/// Is this an operator, and no random one, whose operands are all known?
+fn may_fold(g: &Graph, op: &Op, inputs: &[NodeId]) -> bool {
+    let constant = |op: &Op| matches!(op, Op::Constant(_) | Op::Full(_));
+    let known = |&x: &NodeId| g.peek(x, |x| constant(&x.op)) == Some(true);
+    !inputs.is_empty() && inputs.iter().all(known) && !op.traits().has(Traits::RANDOM)
+}
+
+/// Is this node such an operator?
+fn of_constants(g: &Graph, id: NodeId) -> bool {
+    g.peek(id, |node| may_fold(g, &node.op, &node.inputs)) == Some(true)
 }
 
 /// The value of a constant node.

@@ -1,6 +1,6 @@
 //! Patterns: the two sides of a rule, read from text once.
 
-use pleach_graph::{NodeId, Operator, Traits};
+use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::{Full, Graph, Op};
 use pleach_tensor::Type;
 use smallvec::SmallVec;
@@ -207,9 +207,9 @@ fn alternatives<'p>(
 ) -> bool {
     let (bound, inner) = (found.bound.len(), found.inner.len());
     let mut in_order = |inputs: &[NodeId]| {
-        let mut goals = rest.clone();
+        let mut goals = Goals::from_slice(rest);
         // The first operand is looked at first.
-        goals.extend(args.iter().zip(inputs.iter().copied()).rev());
+        args.iter().zip(inputs).rev().for_each(|(pattern, &id)| goals.push((pattern, id)));
         let fits = solve(g, goals, found);
         if !fits {
             found.bound.truncate(bound);
@@ -221,21 +221,25 @@ fn alternatives<'p>(
     in_order(inputs) || swaps && in_order(&[inputs[1], inputs[0]])
 }
 
+/// The number that a splat repeats.
+fn number(g: &Graph, id: NodeId) -> Option<f64> {
+    g.peek(id, |node| if let Op::Full(full) = &node.op { Some(full.value()) } else { None })?
+}
+
 fn solve(g: &Graph, mut goals: Goals<'_>, found: &mut Match) -> bool {
     while let Some((pattern, id)) = goals.pop() {
         found.steps += 1;
         let fits = match pattern {
             Pattern::Any(name) => found.bind(name, id),
-            Pattern::Splat(name) => matches!(g.node(id).op, Op::Full(_)) && found.bind(name, id),
-            Pattern::Number(value) => match &g.node(id).op {
-                Op::Full(full) => full.value().to_bits() == value.to_bits(),
-                _ => false,
-            },
+            Pattern::Splat(name) => number(g, id).is_some() && found.bind(name, id),
+            Pattern::Number(value) => number(g, id).is_some_and(|n| n.to_bits() == value.to_bits()),
             Pattern::Apply(name, _, args) => {
-                let node = g.node(id);
-                if node.op.name() != *name || node.inputs.len() != args.len() {
+                let fits =
+                    |node: &Node<Op>| node.op.name() == *name && node.inputs.len() == args.len();
+                if g.peek(id, fits) != Some(true) {
                     return false;
                 }
+                let node = g.node(id);
                 found.inner.push(id);
                 return alternatives(g, &node.op, &node.inputs, args, &goals, found);
             }

@@ -98,45 +98,44 @@ impl Pipeline {
         ledger: &mut Ledger,
     ) -> Result<(Graph, NodeMap), PassError> {
         cx.disabled.extend(self.without.iter().cloned());
-        let mut totals = Totals::of(g);
+        let totals = Totals::of(g);
         if ledger.sum() != totals {
             ledger.stage("graph", totals);
         }
-        // The passes get a copy, built through `push`: even a raw graph is shared from here on.
-        let (mut current, mut map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-        check("copy", g, &current)?;
-        let after = Totals::of(&current);
-        if after != totals {
-            ledger.enter("copy", totals, after, cx.peak_of(&current), cx);
-            totals = after;
-        }
-        let mut enter = |name: &str, outcome: Outcome, current: &mut Graph, cx: &mut PassCx<'_>| {
-            if let Outcome::Changed(next, step) = outcome {
-                check(name, current, &next)?;
-                map = map.then(&step);
-                *current = next;
+        let mut now = Now { built: None, map: NodeMap::identity(g.len()), totals, peak: None };
+        if !g.is_shared() {
+            // Built anew through `push`, a raw graph is shared from here on.
+            let (copy, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
+            check("copy", g, &copy)?;
+            if Totals::of(&copy) == totals {
+                now.built = Some(copy);
+                now.map = map;
+            } else {
+                now.enter("copy", g, Outcome::Changed(copy, map), cx, ledger)?;
             }
-            let after = Totals::of(current);
-            ledger.enter(name, totals, after, cx.peak_of(current), cx);
-            totals = after;
-            Ok(())
-        };
+        }
         for pass in &self.passes {
+            let current = now.graph(g);
             let before = cfg!(debug_assertions).then(|| current.structural_hash());
-            let outcome = pass.run(&current, cx)?;
+            let outcome = pass.run(current, cx)?;
             if matches!(outcome, Outcome::Unchanged) {
                 let same = before.is_none_or(|hash| hash == current.structural_hash());
                 debug_assert!(same, "pass {} changed a graph in place", pass.name());
             }
-            enter(pass.name(), outcome, &mut current, cx)?;
+            now.enter(pass.name(), g, outcome, cx, ledger)?;
         }
-        let has_loops = current.ids().any(|id| matches!(current.op(id), Op::Scan(_)));
+        let current = now.graph(g);
+        let is_loop = |id| current.peek(id, |node| matches!(node.op, Op::Scan(_))) == Some(true);
+        let has_loops = current.ids().any(is_loop);
         if has_loops && !self.without.iter().any(|name| name == loops::NAME) {
-            let outcome = loops::run(self, &current, cx)?;
-            enter(loops::NAME, outcome, &mut current, cx)?;
+            let outcome = loops::run(self, current, cx)?;
+            now.enter(loops::NAME, g, outcome, cx, ledger)?;
         }
         debug_assert!(ledger.adds_up(), "the ledger does not add up:\n{ledger}");
-        Ok((current, map))
+        Ok(match now.built {
+            Some(graph) => (graph, now.map),
+            None => g.rebuild(|_, _, _, _| Rewrite::Keep),
+        })
     }
 
     /// As [`Pipeline::run`], with a ledger of its own.
@@ -151,6 +150,45 @@ impl Pipeline {
         let mut ledger = Ledger::default();
         let (graph, map) = self.run(g, cx, &mut ledger)?;
         Ok((graph, map, ledger))
+    }
+}
+
+/// How far a run of passes is.
+struct Now {
+    /// The graph, if it is no longer the one that was given.
+    built: Option<Graph>,
+    map: NodeMap,
+    totals: Totals,
+    /// Its peak bytes, once they were asked for.
+    peak: Option<u64>,
+}
+
+impl Now {
+    fn graph<'g>(&'g self, given: &'g Graph) -> &'g Graph {
+        self.built.as_ref().unwrap_or(given)
+    }
+
+    /// Takes what a pass made of the graph, and enters it into the ledger. What did not change is not
+    /// counted again.
+    fn enter(
+        &mut self,
+        name: &str,
+        given: &Graph,
+        outcome: Outcome,
+        cx: &mut PassCx<'_>,
+        ledger: &mut Ledger,
+    ) -> Result<(), PassError> {
+        let before = self.totals;
+        if let Outcome::Changed(next, step) = outcome {
+            check(name, self.graph(given), &next)?;
+            self.map = self.map.then(&step);
+            (self.totals, self.peak) = (Totals::of(&next), None);
+            self.built = Some(next);
+        }
+        let graph = self.built.as_ref().unwrap_or(given);
+        let peak = *self.peak.get_or_insert_with(|| cx.peak_of(graph));
+        ledger.enter(name, before, self.totals, peak, cx);
+        Ok(())
     }
 }
 

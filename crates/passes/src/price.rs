@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use pleach_graph::NodeId;
+use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 
@@ -47,8 +47,8 @@ impl Price {
 
     /// The price of a node.
     pub fn of_node(g: &Graph, id: NodeId) -> Price {
-        let node = g.node(id);
-        Price::of_inputs(g, &node.op, &node.inputs, &node.ty)
+        let price = |node: &Node<Op>| Price::of_inputs(g, &node.op, &node.inputs, &node.ty);
+        g.peek(id, price).unwrap_or_default()
     }
 
     /// The price of everything that an output needs, sources aside.

@@ -13,7 +13,8 @@ use pleach_ops::Graph;
 
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 
-/// Makes equal nodes one. Building is hash-consing, so building anew is all it takes.
+/// Makes equal nodes one. Building is hash-consing, so building anew is all it takes, and only a graph
+/// that was recorded raw or read from text needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Share;
 
@@ -28,6 +29,9 @@ impl Pass for Share {
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         cx.step(g.len() as u64);
+        if g.is_shared() {
+            return Ok(Outcome::Unchanged);
+        }
         let (new, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
         let same = new.len() == g.len() && new.structural_hash() == g.structural_hash();
         Ok(if same { Outcome::Unchanged } else { Outcome::Changed(new, map) })

@@ -10,11 +10,10 @@
 //! is reported. Cost: O(nodes) a sweep, for patterns and proofs are of bounded size. Run after
 //! differentiation and [`fold`](crate::Fold).
 
-use std::collections::HashMap;
-
 use pleach_graph::{NodeId, NodeMap};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
+use rustc_hash::FxHashMap;
 
 use crate::claims::{Claims, sweep};
 use crate::pattern::Estimate;
@@ -29,7 +28,23 @@ const MAX_SWEEPS: usize = 8;
 pub struct Simplify {
     rules: Vec<Rule>,
     /// Rules by the operator at their root, in order.
-    by_root: HashMap<&'static str, Vec<usize>>,
+    by_root: FxHashMap<&'static str, Vec<Candidate>>,
+    /// The operators that operands of roots must be.
+    kinds: FxHashMap<&'static str, Kinds>,
+    sweeps: usize,
+}
+
+/// A set of operators, one bit each: those that a look at the operands of a node tells.
+type Kinds = u128;
+
+/// The bit of splats.
+const SPLAT: Kinds = 1;
+
+/// A rule that may fire where some operands are of these kinds.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    rule: usize,
+    needs: Kinds,
 }
 
 impl Default for Simplify {
@@ -42,13 +57,31 @@ impl Default for Simplify {
 impl Simplify {
     /// These rules; of two that match, the first fires.
     pub fn new(rules: Vec<Rule>) -> Simplify {
-        let mut by_root: HashMap<&'static str, Vec<usize>> = HashMap::new();
-        for (i, rule) in rules.iter().enumerate() {
-            if let Pattern::Apply(root, ..) = &rule.left {
-                by_root.entry(root).or_default().push(i);
+        let mut by_root: FxHashMap<&'static str, Vec<Candidate>> = FxHashMap::default();
+        let mut kinds: FxHashMap<&'static str, Kinds> = FxHashMap::default();
+        for (rule, Rule { left, .. }) in rules.iter().enumerate() {
+            let Pattern::Apply(root, _, args) = left else { continue };
+            let mut needs = 0;
+            for arg in args {
+                needs |= match arg {
+                    Pattern::Any(_) => 0,
+                    Pattern::Splat(_) | Pattern::Number(_) => SPLAT,
+                    // Operators beyond the number of bits are not looked for.
+                    Pattern::Apply(name, ..) => {
+                        let next = Kinds::checked_shl(2, kinds.len() as u32).unwrap_or(0);
+                        *kinds.entry(name).or_insert(next)
+                    }
+                };
             }
+            by_root.entry(root).or_default().push(Candidate { rule, needs });
         }
-        Simplify { rules, by_root }
+        Simplify { rules, by_root, kinds, sweeps: MAX_SWEEPS }
+    }
+
+    /// At most `n` sweeps instead of 8.
+    #[must_use]
+    pub fn sweeps(self, n: usize) -> Simplify {
+        Simplify { sweeps: n, ..self }
     }
 
     /// The rules.
@@ -56,9 +89,18 @@ impl Simplify {
         &self.rules
     }
 
-    /// The first rule that may fire at an operator, and what it gives.
+    /// What a node is, as the operand of another.
+    fn kind(&self, g: &Graph, id: NodeId) -> Kinds {
+        let kind = |op: &Op| match op {
+            Op::Full(_) => SPLAT,
+            op => self.kinds.get(op.name()).copied().unwrap_or(0),
+        };
+        g.peek(id, |node| kind(&node.op)).unwrap_or(0)
+    }
+
+    /// The first rule that may fire at an operator, and what its left side found.
     #[allow(clippy::too_many_arguments, reason = "the node to rewrite, in the old and new graph")]
-    fn rewrite(
+    fn first(
         &self,
         g: &Graph,
         old: NodeId,
@@ -67,11 +109,13 @@ impl Simplify {
         inputs: &[NodeId],
         claims: &Claims,
         cx: &mut PassCx<'_>,
-    ) -> Option<(&'static str, NodeId)> {
+    ) -> Option<(&Rule, Match)> {
         let candidates = self.by_root.get(op.name())?;
+        let has = inputs.iter().fold(0, |has, &x| has | self.kind(new, x));
+        cx.step(candidates.len() as u64);
         let ty = g.ty(old);
-        for rule in candidates.iter().map(|&i| &self.rules[i]) {
-            cx.step(1);
+        for candidate in candidates.iter().filter(|c| c.needs & !has == 0) {
+            let rule = &self.rules[candidate.rule];
             if !cx.may(rule.name, rule.values) {
                 continue;
             }
@@ -85,13 +129,21 @@ impl Simplify {
             let allowed = proved(rule, new, &found)
                 .and(fits)
                 .and_then(|right| cheaper(rule, new, op, inputs, &ty, &found, claims, &right));
-            match allowed.map(|()| rule.right.build(new, &found, &ty)) {
-                Ok(Some(id)) => return Some((rule.name, id)),
-                Ok(None) => {}
+            match allowed {
+                Ok(()) => return Some((rule, found)),
                 Err(reason) => cx.skip(rule.name, g, old, reason),
             }
         }
         None
+    }
+
+    /// May any rule fire? Where none may, there is nothing to build anew.
+    fn fires(&self, g: &Graph, cx: &mut PassCx<'_>) -> bool {
+        let claims = Claims::of(g);
+        g.ids().filter(|&id| claims.get(id) > 0).any(|id| {
+            let node = g.node(id);
+            self.first(g, id, g, &node.op, &node.inputs, &claims, cx).is_some()
+        })
     }
 }
 
@@ -166,22 +218,32 @@ impl Pass for Simplify {
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         let mut result: Option<(Graph, NodeMap)> = None;
         let mut settled = false;
-        for _ in 0..MAX_SWEEPS {
+        for _ in 0..self.sweeps {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
             // What did not fire is said of the graph as it is in the end.
             cx.skipped.clear();
+            if !self.fires(current, cx) {
+                settled = true;
+                break;
+            }
+            cx.skipped.clear();
             let (next, step, fired) = sweep(current, cx, |new, old, node, inputs, claims, cx| {
-                self.rewrite(current, old, new, &node.op, inputs, claims, cx)
+                let (rule, found) = self.first(current, old, new, &node.op, inputs, claims, cx)?;
+                Some((rule.name, rule.right.build(new, &found, &node.ty)?))
             });
             if fired == 0 {
                 settled = true;
                 break;
             }
-            let map = result.map_or(step.clone(), |(_, map)| map.then(&step));
+            let map = match &result {
+                Some((_, map)) => map.then(&step),
+                None => step,
+            };
             result = Some((next, map));
         }
         if let (false, Some(root)) = (settled, g.roots().first()) {
-            cx.skip("simplify", g, root.value, "the limit of 8 sweeps was reached");
+            let reason = format!("the limit of {} sweeps was reached", self.sweeps);
+            cx.skip("simplify", g, root.value, &reason);
         }
         Ok(match result {
             Some((graph, map)) => Outcome::Changed(graph, map),

@@ -5,7 +5,6 @@ use std::ops::{Add, AddAssign, Sub};
 
 use pleach_graph::{NodeId, Operator};
 use pleach_ops::{Cost, Graph, Kind, Op};
-use pleach_tensor::Type;
 
 /// Size and work of a graph: every recorded node counts, dead ones too, each run by itself. Also
 /// a change of these.
@@ -32,18 +31,16 @@ impl Totals {
 
     /// The totals of one node. A variable is one node, however often it is used.
     pub fn of_node(g: &Graph, id: NodeId) -> Totals {
-        let node = g.node(id);
-        let nodes: smallvec::SmallVec<[_; 4]> = node.inputs.iter().map(|&x| g.node(x)).collect();
-        let types: smallvec::SmallVec<[&Type; 4]> = nodes.iter().map(|n| &n.ty).collect();
-        let cost = match is_computed_before(g, id) {
-            true => Cost::FREE,
-            false => node.op.cost(&types, &node.ty),
-        };
-        let params = match &node.op {
-            Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
-            _ => 0,
-        };
-        Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params }
+        let free = is_computed_before(g, id);
+        let totals = g.peek_typed(id, |node, types| {
+            let cost = if free { Cost::FREE } else { node.op.cost(types, &node.ty) };
+            let params = match &node.op {
+                Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
+                _ => 0,
+            };
+            Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params }
+        });
+        totals.unwrap_or_default()
     }
 
     /// The totals of the nodes from `start` on.
@@ -90,7 +87,7 @@ impl Sum for Totals {
 
 /// Is the node a further result of a computation with several? The first of them costs it all.
 pub(crate) fn is_computed_before(g: &Graph, id: NodeId) -> bool {
-    let Some(family) = g.node(id).op.family() else { return false };
+    let Some(family) = g.peek(id, |node| node.op.family()).flatten() else { return false };
     g.twins(id).iter().any(|&twin| g.node(twin).op.family().as_ref() == Some(&family))
 }
 
@@ -102,14 +99,15 @@ pub fn live_bytes(g: &Graph) -> u64 {
     let mut last = vec![0; g.len()];
     for id in g.ids().filter(|id| live[id.index()]) {
         last[id.index()] = id.index();
-        g.node(id).inputs.iter().for_each(|x| last[x.index()] = id.index());
+        g.peek(id, |node| node.inputs.iter().for_each(|x| last[x.index()] = id.index()));
     }
     g.roots().iter().for_each(|root| last[root.value.index()] = g.len());
     let mut freed: Vec<u64> = vec![0; g.len() + 1];
     let (mut now, mut peak) = (0u64, 0u64);
     for id in g.ids().filter(|id| live[id.index()]) {
-        let node = g.node(id);
-        let bytes = if node.inputs.is_empty() { 0 } else { node.ty.bytes() as u64 };
+        let own =
+            g.peek(id, |node| if node.inputs.is_empty() { 0 } else { node.ty.bytes() as u64 });
+        let bytes = own.unwrap_or_default();
         freed[last[id.index()]] += bytes;
         now += bytes;
         peak = peak.max(now);

@@ -1,5 +1,7 @@
 //! From a recorded graph to a step: gradients, update, passes, plan.
 
+use std::collections::HashSet;
+
 use pleach_exec::{Interpreted, Plan};
 use pleach_graph::{Gradient, Root};
 use pleach_ops::prelude::*;
@@ -11,6 +13,10 @@ use crate::accumulate;
 use crate::compile::Engine as Wanted;
 use crate::step::{Engine, Gather};
 use crate::{Compile, CompileError, LbfgsRecording, Problem, Report, Step, Unreached};
+
+/// Nodes of the largest graph whose memory is planned after every pass, for the ledger. That of a
+/// larger one is estimated by the lives of its values.
+const PLANNED: usize = 20_000;
 
 /// What is asked of a graph: training or inference. In the prelude.
 pub trait Train {
@@ -171,7 +177,8 @@ impl<'g> Recording<'g> {
         let names = |of: &mut dyn Iterator<Item = &Variable>| -> Vec<String> {
             of.map(|v| v.name().to_string()).collect()
         };
-        let is_trained = |v: &Variable| trained.iter().any(|t| t.param == *v);
+        let to_train: HashSet<&Variable> = trained.iter().map(|t| &t.param).collect();
+        let is_trained = |v: &Variable| to_train.contains(v);
         let mut report = Report {
             trained: names(&mut trained.iter().map(|t| &t.param)),
             frozen: names(&mut used.iter().filter(|v| !is_trained(v))),
@@ -258,7 +265,10 @@ fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, C
             let without = |pipeline: Pipeline, name: &String| pipeline.without(name);
             let pipeline = compile.without.iter().fold(pipeline.clone(), without);
             let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
-            let mut cx = PassCx::new(*level, &evaluate).peak(&Plan::peak_bytes);
+            let mut cx = PassCx::new(*level, &evaluate);
+            if g.len() <= PLANNED {
+                cx = cx.peak(&Plan::peak_bytes);
+            }
             let (optimized, _) = pipeline.run(g, &mut cx, ledger)?;
             Engine::Plan(Box::new(Plan::compile(&optimized, &inputs, options)?))
         }

@@ -9,9 +9,16 @@ use smallvec::SmallVec;
 /// The length of every axis, outermost first. Rank 0 is a scalar. Reads as a slice.
 ///
 /// A shape alone promises nothing about its product; a [`Type`](crate::Type) does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Shape(SmallVec<[usize; 4]>);
+
+impl Clone for Shape {
+    /// As one copy of memory: graphs copy shapes all the time.
+    fn clone(&self) -> Self {
+        Shape(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Shape {
     /// The scalar shape, `[]`.

@@ -43,8 +43,9 @@ impl Type {
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Result<Type, ShapeError> {
         let shape = shape.into();
         // Without the axes of length 0: strides and arrays count what lies beside them.
-        let lengths: Shape = shape.iter().copied().filter(|&n| n != 0).collect();
-        let fits = lengths.checked_numel().is_some_and(|n| n <= isize::MAX as usize / 16);
+        let mut lengths = shape.iter().filter(|&&n| n != 0);
+        let numel = lengths.try_fold(1usize, |p, &n| p.checked_mul(n));
+        let fits = numel.is_some_and(|n| n <= isize::MAX as usize / 16);
         if fits { Ok(Type { dtype, shape }) } else { Err(ShapeError::TooLarge { dtype, shape }) }
     }
 
