@@ -7,6 +7,7 @@ use pleach::nn::zoo::{
     Autoencoder, Gpt, GruLm, LeNet, LstmLm, Mlp, Ode, Pinn, ResBlock, ResNet, Siamese, TiedLm, Vgg,
 };
 use pleach::prelude::*;
+use pleach::tensor::compare::bit_mismatch;
 
 /// Records the loss of a model.
 type Record = Box<dyn for<'g> Fn(&'g Graph) -> Var<'g>>;
@@ -267,6 +268,38 @@ fn a_step_of_training_lowers_the_loss_in_every_engine_alike() {
             let got = losses(compile.no_fallback());
             for (got, want) in got.iter().zip(&reference) {
                 assert!((got - want).abs() <= 1e-4 * want.abs(), "{}: {got} {want}", case.name);
+            }
+        }
+    }
+}
+
+/// The bits of every loss and of every variable after training.
+fn trained(case: &Case, threads: usize, steps: usize) -> (Vec<u64>, Vec<(String, Tensor)>) {
+    let g = Graph::train();
+    let adam = AdamW::new(1e-3).clip_norm(1.0);
+    let compile = Compile::default().threads(threads).no_fallback();
+    let mut step = g.minimize((case.loss)(&g), adam).compile(compile).unwrap();
+    let mut state = State::new(&case.params);
+    let loss = |_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap().to_bits();
+    let losses = (0..steps).map(loss).collect();
+    let kinds = [Kind::Param, Kind::Buffer, Kind::Slot];
+    (losses, kinds.into_iter().flat_map(|kind| state.tensors(kind)).collect())
+}
+
+/// Steps are few here; `PLEACH_BITS_STEPS=100` makes them many.
+#[test]
+fn training_has_the_same_bits_with_any_number_of_threads_and_in_every_run() {
+    let steps = std::env::var("PLEACH_BITS_STEPS").ok().and_then(|steps| steps.parse().ok());
+    let steps = steps.unwrap_or(5);
+    for case in zoo() {
+        let (losses, variables) = trained(&case, 1, steps);
+        assert!(losses.windows(2).any(|pair| pair[0] != pair[1]), "{} stands still", case.name);
+        for threads in [1, 2, 3, 8] {
+            let (others, values) = trained(&case, threads, steps);
+            assert_eq!(others, losses, "{}, {threads} threads", case.name);
+            for ((name, a), (_, b)) in variables.iter().zip(&values) {
+                let differs = bit_mismatch(b, a);
+                assert!(differs.is_none(), "{} {name}, {threads} threads: {differs:?}", case.name);
             }
         }
     }

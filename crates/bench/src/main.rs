@@ -5,15 +5,22 @@
 //! cargo run --release -p pleach-bench -- step --workload gpt8_adamw --profile
 //! cargo run --release -p pleach-bench -- passes --nodes 1000000
 //! cargo run --release -p pleach-bench -- gemm --threads 1 --table
+//! cargo run --release -p pleach-bench -- ulp --function exp --table
+//! cargo run --release -p pleach-bench -- bits
+//! cargo run --release -p pleach-bench -- growth
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
 //! ```
 //! Every measurement is one line of JSON, with the same fields for pleach and its peers. Quote
 //! ratios of lines that were printed on one machine, one after the other, when it was idle.
+//!
+//! `ulp`, `bits` and `growth` time nothing: they show that a promise holds, and fail if it does not.
 #![allow(clippy::print_stdout, reason = "this program prints its results")]
 
+mod bits;
 mod compare;
 mod gemm;
+mod growth;
 mod memory;
 mod model;
 mod passes;
@@ -22,6 +29,7 @@ mod step;
 mod tape;
 mod times;
 mod triad;
+mod ulp;
 mod update;
 mod workload;
 
@@ -54,6 +62,12 @@ enum What {
     Passes(passes::Options),
     /// An optimizer's update of all tensors of a model, by gradients that are there already.
     Update(update::Options),
+    /// How far functions are from the true values, over all numbers of f32.
+    Ulp(ulp::Options),
+    /// Whether training has the same bits with any number of threads and in every run.
+    Bits(bits::Options),
+    /// Whether a process grows while it trains.
+    Growth(growth::Options),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -67,6 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Gemm(options) => show(&gemm::run(options)?, cli.table, gemm::table),
         What::Passes(options) => show(&[passes::run(options)?], cli.table, passes::table),
         What::Update(options) => show(&update::run(options)?, cli.table, record::table),
+        What::Ulp(options) => functions(options, cli.table),
+        What::Bits(options) => bits(options),
+        What::Growth(options) => growth(options),
     }
 }
 
@@ -85,6 +102,44 @@ fn steps(options: &step::Options, table: bool) -> Result<(), Box<dyn Error>> {
         println!("{}", step::table(&measured));
     }
     Ok(())
+}
+
+/// Prints each function when it was measured; a table at the end.
+fn functions(options: &ulp::Options, table: bool) -> Result<(), Box<dyn Error>> {
+    let mut measured = Vec::new();
+    ulp::run(options, |m| {
+        if !table {
+            line(&m)?;
+        }
+        measured.push(m);
+        Ok(())
+    })?;
+    if table {
+        println!("{}", ulp::table(&measured));
+    }
+    let missed = measured.iter().filter(|m| !m.holds()).count();
+    holds(missed == 0, &format!("{missed} functions are too far from the truth"))
+}
+
+/// Prints each workload when it was trained.
+fn bits(options: &bits::Options) -> Result<(), Box<dyn Error>> {
+    let mut same = true;
+    bits::run(options, |m| {
+        same &= m.holds();
+        line(&m)
+    })?;
+    holds(same, "bits differ")
+}
+
+fn growth(options: &growth::Options) -> Result<(), Box<dyn Error>> {
+    let measured = growth::run(options)?;
+    line(&measured)?;
+    holds(measured.holds, "the process has grown")
+}
+
+/// An error unless the promise holds.
+fn holds(holds: bool, else_what: &str) -> Result<(), Box<dyn Error>> {
+    if holds { Ok(()) } else { Err(else_what.into()) }
 }
 
 /// Prints measurements as a table or as lines of JSON.

@@ -56,6 +56,7 @@ mod math;
 mod matrix;
 mod max_pool;
 mod max_pool_add;
+mod normal_cdf;
 mod num;
 mod patterns;
 mod pool;

@@ -1,6 +1,6 @@
 //! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
 
-use crate::{math, pow, special, trig};
+use crate::{math, normal_cdf, pow, special, trig};
 
 /// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
 /// must be 0 or 1.)
@@ -67,6 +67,7 @@ pub(crate) trait Float: Num {
     fn tanh(self) -> Self;
     fn sqrt(self) -> Self;
     fn erf(self) -> Self;
+    fn normal_cdf(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
@@ -188,6 +189,10 @@ impl Float for f32 {
     fn erf(self) -> f32 {
         math::erf(self)
     }
+    #[inline(always)]
+    fn normal_cdf(self) -> f32 {
+        normal_cdf::normal_cdf(self)
+    }
     fn sin(self) -> f32 {
         trig::sin(self)
     }
@@ -196,9 +201,11 @@ impl Float for f32 {
     }
     #[inline(always)]
     fn sigmoid(self) -> f32 {
-        // exp of a number that is not positive: no overflow, no lost digits on either side.
+        // exp of a number that is not positive: no overflow, no lost digits on either side. Left of 0
+        // this is e/(1 + e), to which the rounding of the sum and of the quotient would add up.
         let e = Float::exp(-f32::abs(self));
-        (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+        let y = e - e * e / (1.0 + e);
+        if self < 0.0 { y } else { 1.0 - y }
     }
     #[inline(always)]
     fn softplus(self) -> f32 {
@@ -260,6 +267,9 @@ impl Float for f64 {
     }
     fn erf(self) -> f64 {
         libm::erf(self)
+    }
+    fn normal_cdf(self) -> f64 {
+        0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
     }
     fn sin(self) -> f64 {
         f64::sin(self)

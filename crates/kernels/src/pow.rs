@@ -33,7 +33,7 @@ fn log2(x: f64) -> f64 {
 
 /// `2^t` for `-200 ≤ t ≤ 200`, to about 1e-12 of itself.
 #[inline(always)]
-fn exp2(t: f64) -> f64 {
+pub(crate) fn exp2(t: f64) -> f64 {
     let (whole, n) = nearest(t);
     let r = (t - whole) * std::f64::consts::LN_2;
     let series = horner(

@@ -119,6 +119,8 @@ pub enum ScalarOp {
     Erfc,
     /// Inverse error function.
     Erfinv,
+    /// Distribution function of the standard normal distribution, with all digits.
+    NormalCdf,
     /// Logarithm of the absolute value of the gamma function.
     Lgamma,
     /// Smallest integer not below.

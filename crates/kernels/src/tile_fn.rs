@@ -168,6 +168,7 @@ ops1! {
     Tanh: Float, |a| a.tanh();
     Sqrt: Float, |a| a.sqrt();
     Erf: Float, |a| a.erf();
+    NormalCdf: Float, |a| a.normal_cdf();
     Sin: Float, |a| a.sin();
     Cos: Float, |a| a.cos();
     Sigmoid: Float, |a| a.sigmoid();
@@ -297,6 +298,7 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Tanh => float!(Tanh),
         ScalarOp::Sqrt => float!(Sqrt),
         ScalarOp::Erf => float!(Erf),
+        ScalarOp::NormalCdf => float!(NormalCdf),
         ScalarOp::Sin if dtype == DType::F32 => Some(alone(compiled::<Turned<0>>(isa))),
         ScalarOp::Cos if dtype == DType::F32 => Some(alone(compiled::<Turned<1>>(isa))),
         ScalarOp::Sin => float!(Sin),
@@ -367,9 +369,10 @@ mod tests {
     fn instruction_sets_and_vector_tails_agree() {
         use ScalarOp::*;
         let x: Vec<f32> = (0..20_000u32).map(|i| f32::from_bits(i.wrapping_mul(214_013))).collect();
-        for op in
-            [Exp, Expm1, Ln, Ln1p, Tanh, Erf, Sigmoid, Softplus, Floor, Round, Sign, Sqrt, Max, Div]
-        {
+        for op in [
+            Exp, Expm1, Ln, Ln1p, Tanh, Erf, Sigmoid, Softplus, NormalCdf, Floor, Round, Sign,
+            Sqrt, Max, Div,
+        ] {
             let f = |isa| tile_fns(op, DType::F32, 0, isa).unwrap().apart;
             let whole = bits(f(Isa::Portable), &x);
             for isa in Isa::available() {

@@ -38,6 +38,7 @@ pub mod maximum;
 pub mod minimum;
 pub mod mul;
 pub mod neg;
+pub mod normal_cdf;
 pub mod not;
 pub mod or;
 pub mod polygamma;

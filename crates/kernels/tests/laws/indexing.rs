@@ -32,6 +32,105 @@ fn scatter(bench: &Bench, dy: &Slice, y: &Slice, to: impl Fn(&[usize]) -> Vec<us
     sums
 }
 
+/// Takes from `dims` along an axis by indices of shape `idx_dims`, and back.
+fn take(dtype: DType, dims: &[usize], axis: usize, idx_dims: &[usize], seed: u64) {
+    let mut bench = Bench::new(seed);
+    let idx = idx_dims.len();
+    let out: Vec<usize> = [&dims[..axis], idx_dims, &dims[axis + 1..]].concat();
+    let (x, index) = (bench.input(dtype, dims, true), bench.indices(idx_dims, dims[axis]));
+    let y = bench.output(dtype, &out);
+    let source = |bench: &Bench, at: &[usize]| -> Vec<usize> {
+        let i = read(&bench.buffers, &index, &at[axis..axis + idx]).i() as usize;
+        [&at[..axis], &[i], &at[axis + idx..]].concat()
+    };
+    let after = bench.run(vec![Kernel::Take {
+        axis,
+        x: x.clone(),
+        indices: index.clone(),
+        output: y.clone(),
+    }]);
+    for at in indices(&out) {
+        let (got, want) = (read(&after, &y, &at), read(&after, &x, &source(&bench, &at)));
+        assert!(agree(got, want, dtype, 0.0, 0.0));
+    }
+    let (dy, dx) = (bench.input(dtype, &out, false), bench.output(dtype, dims));
+    let after = bench.run(vec![Kernel::TakeAdd {
+        axis,
+        dy: dy.clone(),
+        indices: index.clone(),
+        output: dx.clone(),
+    }]);
+    let want = scatter(&bench, &dy, &dx, |at| source(&bench, at));
+    for (at, want) in indices(dims).zip(want) {
+        assert!(agree(read(&after, &dx, &at), want, dtype, 0.0, 0.0));
+    }
+}
+
+/// Gathers `out` from `dims` along an axis, and back; scatters.
+fn gather(dtype: DType, dims: &[usize], axis: usize, out: &[usize], seed: u64) {
+    let mut bench = Bench::new(seed);
+    let (x, index) = (bench.input(dtype, dims, true), bench.indices(out, dims[axis]));
+    let y = bench.output(dtype, out);
+    let source = |bench: &Bench, at: &[usize]| -> Vec<usize> {
+        let mut from = at.to_vec();
+        from[axis] = read(&bench.buffers, &index, at).i() as usize;
+        from
+    };
+    let after = bench.run(vec![Kernel::Gather {
+        axis,
+        x: x.clone(),
+        indices: index.clone(),
+        output: y.clone(),
+    }]);
+    for at in indices(out) {
+        let (got, want) = (read(&after, &y, &at), read(&after, &x, &source(&bench, &at)));
+        assert!(agree(got, want, dtype, 0.0, 0.0));
+    }
+    let (dy, dx) = (bench.input(dtype, out, false), bench.output(dtype, dims));
+    let after = bench.run(vec![Kernel::ScatterAdd {
+        axis,
+        dy: dy.clone(),
+        indices: index.clone(),
+        output: dx.clone(),
+    }]);
+    let want = scatter(&bench, &dy, &dx, |at| source(&bench, at));
+    for (at, want) in indices(dims).zip(want) {
+        assert!(agree(read(&after, &dx, &at), want, dtype, 0.0, 0.0));
+    }
+    let z = bench.output(dtype, dims);
+    let after = bench.run(vec![Kernel::Scatter {
+        axis,
+        x: x.clone(),
+        indices: index.clone(),
+        src: dy.clone(),
+        output: z.clone(),
+    }]);
+    let from: Vec<Vec<usize>> = indices(out).map(|at| source(&bench, &at)).collect();
+    for at in indices(dims) {
+        let last = indices(out).zip(&from).filter(|(_, to)| **to == at).last();
+        let want =
+            last.map_or(read(&bench.buffers, &x, &at), |(i, _)| read(&bench.buffers, &dy, &i));
+        assert!(agree(read(&after, &z, &at), want, dtype, 0.0, 0.0));
+    }
+}
+
+#[test]
+fn short_lines_and_columns() {
+    for dtype in NUMBERS {
+        for n in 0..70 {
+            let seed = n as u64;
+            take(dtype, &[n.max(1)], 0, &[9], seed);
+            take(dtype, &[7], 0, &[n], seed);
+            take(dtype, &[4, n], 0, &[3], seed);
+            take(dtype, &[n, 5], 1, &[2], seed);
+            gather(dtype, &[n.max(1)], 0, &[9], seed);
+            gather(dtype, &[7], 0, &[n], seed);
+            gather(dtype, &[4, n], 0, &[3, n], seed);
+            gather(dtype, &[n, 5], 1, &[n, 2], seed);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
@@ -40,25 +139,7 @@ proptest! {
         let (mut dims, axis) = (bench.rng.dims(rank), axis % rank);
         dims[axis] = dims[axis].max(1);
         let idx_dims: Vec<usize> = (0..idx).map(|_| bench.rng.below(6)).collect();
-        let out: Vec<usize> = [&dims[..axis], &idx_dims, &dims[axis + 1..]].concat();
-        let dtype = NUMBERS[ty];
-        let (x, index) = (bench.input(dtype, &dims, true), bench.indices(&idx_dims, dims[axis]));
-        let y = bench.output(dtype, &out);
-        let source = |bench: &Bench, at: &[usize]| -> Vec<usize> {
-            let i = read(&bench.buffers, &index, &at[axis..axis + idx]).i() as usize;
-            [&at[..axis], &[i], &at[axis + idx..]].concat()
-        };
-        let after = bench.run(vec![Kernel::Take { axis, x: x.clone(), indices: index.clone(), output: y.clone() }]);
-        for at in indices(&out) {
-            let (got, want) = (read(&after, &y, &at), read(&after, &x, &source(&bench, &at)));
-            prop_assert!(agree(got, want, dtype, 0.0, 0.0));
-        }
-        let (dy, dx) = (bench.input(dtype, &out, false), bench.output(dtype, &dims));
-        let after = bench.run(vec![Kernel::TakeAdd { axis, dy: dy.clone(), indices: index.clone(), output: dx.clone() }]);
-        let want = scatter(&bench, &dy, &dx, |at| source(&bench, at));
-        for (at, want) in indices(&dims).zip(want) {
-            prop_assert!(agree(read(&after, &dx, &at), want, dtype, 0.0, 0.0));
-        }
+        take(NUMBERS[ty], &dims, axis, &idx_dims, seed);
     }
 
     #[test]
@@ -69,33 +150,7 @@ proptest! {
         let out: Vec<usize> = dims.iter().enumerate()
             .map(|(d, &n)| if d == axis { bench.rng.below(9) } else { n - bench.rng.below(2).min(n) })
             .collect();
-        let dtype = NUMBERS[ty];
-        let (x, index) = (bench.input(dtype, &dims, true), bench.indices(&out, dims[axis]));
-        let y = bench.output(dtype, &out);
-        let source = |bench: &Bench, at: &[usize]| -> Vec<usize> {
-            let mut from = at.to_vec();
-            from[axis] = read(&bench.buffers, &index, at).i() as usize;
-            from
-        };
-        let after = bench.run(vec![Kernel::Gather { axis, x: x.clone(), indices: index.clone(), output: y.clone() }]);
-        for at in indices(&out) {
-            let (got, want) = (read(&after, &y, &at), read(&after, &x, &source(&bench, &at)));
-            prop_assert!(agree(got, want, dtype, 0.0, 0.0));
-        }
-        let (dy, dx) = (bench.input(dtype, &out, false), bench.output(dtype, &dims));
-        let after = bench.run(vec![Kernel::ScatterAdd { axis, dy: dy.clone(), indices: index.clone(), output: dx.clone() }]);
-        let want = scatter(&bench, &dy, &dx, |at| source(&bench, at));
-        for (at, want) in indices(&dims).zip(want) {
-            prop_assert!(agree(read(&after, &dx, &at), want, dtype, 0.0, 0.0));
-        }
-        let z = bench.output(dtype, &dims);
-        let after = bench.run(vec![Kernel::Scatter { axis, x: x.clone(), indices: index.clone(), src: dy.clone(), output: z.clone() }]);
-        let from: Vec<Vec<usize>> = indices(&out).map(|at| source(&bench, &at)).collect();
-        for at in indices(&dims) {
-            let last = indices(&out).zip(&from).filter(|(_, to)| **to == at).last();
-            let want = last.map_or(read(&bench.buffers, &x, &at), |(i, _)| read(&bench.buffers, &dy, &i));
-            prop_assert!(agree(read(&after, &z, &at), want, dtype, 0.0, 0.0));
-        }
+        gather(NUMBERS[ty], &dims, axis, &out, seed);
     }
 
     #[test]

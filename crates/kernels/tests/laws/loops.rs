@@ -12,7 +12,7 @@ fn operations() -> Vec<ScalarOp> {
         Copy, Neg, Abs, Sign, Exp, Ln, Ln1p, Tanh, Sqrt, Erf, Floor, Not, Add, Sub, Mul, Div, Max,
         Min, Equal, Less, LessEqual, And, Or, Select, Exp2, Expm1, Log2, Log10, Tan, Asin, Acos,
         Atan, Sinh, Cosh, Asinh, Acosh, Atanh, Erfc, Erfinv, Lgamma, Ceil, Round, Trunc, Fmod, Pow,
-        LogAddExp, Atan2, Hypot, Polygamma, Sin, Cos, Sigmoid, Softplus,
+        LogAddExp, Atan2, Hypot, Polygamma, Sin, Cos, Sigmoid, Softplus, NormalCdf,
     ];
     all.extend(DType::ALL.map(Cast));
     all
@@ -110,6 +110,7 @@ fn float(op: ScalarOp, f: f64, g: f64) -> f64 {
         Atanh => libm::atanh(f),
         Erfc => libm::erfc(f),
         Erfinv => special::erfinv(f),
+        NormalCdf => 0.5 * libm::erfc(-f * std::f64::consts::FRAC_1_SQRT_2),
         Lgamma => libm::lgamma(f),
         Ceil => f.ceil(),
         Round => f.round_ties_even(),

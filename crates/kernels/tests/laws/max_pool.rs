@@ -48,6 +48,113 @@ fn inside(windows: &[Vec<Window>], window: &[usize]) -> Vec<Vec<usize>> {
     indices(&counts).map(place).collect()
 }
 
+const NUMBERS: [DType; 5] = [F32, F64, I32, I64, DType::U8];
+
+/// Maxima of windows along the last `n` axes.
+fn max_pool(dtype: DType, mut dims: Vec<usize>, n: usize, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let rank = dims.len();
+    let (windows, out) = pooling(&mut bench, &mut dims, n);
+    let x = bench.input(dtype, &dims, true);
+    let [places, values, numbers] = [I64, dtype, DType::U8].map(|dtype| bench.output(dtype, &out));
+    let by_place =
+        Kernel::ArgMaxPool { windows: windows.clone(), input: x.clone(), output: places.clone() };
+    let by_number = Kernel::MaxPool {
+        windows: windows.clone(),
+        input: x.clone(),
+        values: values.clone(),
+        numbers: numbers.clone(),
+    };
+    let after = bench.run(vec![by_place, by_number]);
+    for at in indices(&out) {
+        let (lead, window) = at.split_at(rank - n);
+        let mut best: Option<(usize, usize, V)> = None;
+        for (number, place) in inside(&windows, window).into_iter().enumerate() {
+            let value = match read(&bench.buffers, &x, &[lead, &place].concat()) {
+                V::I(b) if dtype == DType::Bool => V::I(i64::from(b != 0)),
+                value => value,
+            };
+            if best.is_none_or(|(.., v)| value.f() > v.f() || value.f().is_nan()) {
+                let flat = place.iter().zip(&dims[rank - n..]).fold(0, |f, (&i, &n)| f * n + i);
+                best = Some((flat, number, value));
+            }
+        }
+        let (place, number, value) = best.unwrap();
+        assert_eq!(read(&after, &places, &at).i(), place as i64);
+        assert_eq!(read(&after, &numbers, &at).i(), number as i64);
+        let got = match read(&after, &values, &at) {
+            V::I(b) if dtype == DType::Bool => V::I(i64::from(b != 0)),
+            got => got,
+        };
+        assert!(agree(got, value, dtype, 0.0, 0.0));
+    }
+}
+
+/// The adjoint.
+fn max_pool_add(dtype: DType, mut dims: Vec<usize>, n: usize, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let rank = dims.len();
+    let (windows, out) = pooling(&mut bench, &mut dims, n);
+    let special = bench.rng.below(2) == 0;
+    let dy = bench.input(dtype, &out, special);
+    // Some numbers are those of no element.
+    let numbers = bench.input(DType::U8, &out, false);
+    for at in indices(&out) {
+        let number = V::I(bench.rng.pick(&[0, 0, 1, 2, 3, 5, 7, 255]));
+        crate::support::write(&mut bench.buffers, &numbers, &at, number);
+    }
+    let y = bench.output(dtype, &dims);
+    let kernel = Kernel::MaxPoolAdd {
+        windows: windows.clone(),
+        dy: dy.clone(),
+        numbers: numbers.clone(),
+        output: y.clone(),
+    };
+    let after = bench.run(vec![kernel]);
+    let flat = |at: &[usize]| at.iter().zip(&dims).fold(0, |f, (&i, &n)| f * n + i);
+    let (mut floats, mut ints) =
+        (vec![0.0f64; dims.iter().product()], vec![0i64; dims.iter().product()]);
+    for at in indices(&out) {
+        let (lead, window) = at.split_at(rank - n);
+        let number = read(&bench.buffers, &numbers, &at).i() as usize;
+        let Some(place) = inside(&windows, window).into_iter().nth(number) else { continue };
+        let to = flat(&[lead, &place].concat());
+        let came = read(&bench.buffers, &dy, &at);
+        floats[to] += came.f();
+        if dtype == F32 {
+            floats[to] = f64::from(floats[to] as f32);
+        }
+        ints[to] = ints[to].wrapping_add(came.i());
+    }
+    for at in indices(&dims) {
+        let (float, int) = (floats[flat(&at)], ints[flat(&at)]);
+        match read(&after, &y, &at) {
+            // The sign of zero, too.
+            V::F(got) => {
+                assert!(got.to_bits() == float.to_bits() || got.is_nan() && float.is_nan())
+            }
+            V::I(got) => assert_eq!(
+                got,
+                match dtype {
+                    I32 => i64::from(int as i32),
+                    DType::U8 => i64::from(int as u8),
+                    _ => int,
+                }
+            ),
+        }
+    }
+}
+
+#[test]
+fn short_lines() {
+    for n in 0..70 {
+        for seed in [n as u64, 1000 + n as u64] {
+            DType::ALL.into_iter().for_each(|dtype| max_pool(dtype, vec![3, n], 1, seed));
+            NUMBERS.into_iter().for_each(|dtype| max_pool_add(dtype, vec![3, n], 1, seed));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -58,46 +165,7 @@ proptest! {
         ty in 0usize..6,
         seed: u64,
     ) {
-        let mut bench = Bench::new(seed);
-        let (mut dims, n, dtype) = (bench.rng.dims(rank), n.min(rank), DType::ALL[ty]);
-        let (windows, out) = pooling(&mut bench, &mut dims, n);
-        let x = bench.input(dtype, &dims, true);
-        let [places, values, numbers] =
-            [I64, dtype, DType::U8].map(|dtype| bench.output(dtype, &out));
-        let by_place = Kernel::ArgMaxPool {
-            windows: windows.clone(),
-            input: x.clone(),
-            output: places.clone(),
-        };
-        let by_number = Kernel::MaxPool {
-            windows: windows.clone(),
-            input: x.clone(),
-            values: values.clone(),
-            numbers: numbers.clone(),
-        };
-        let after = bench.run(vec![by_place, by_number]);
-        for at in indices(&out) {
-            let (lead, window) = at.split_at(rank - n);
-            let mut best: Option<(usize, usize, V)> = None;
-            for (number, place) in inside(&windows, window).into_iter().enumerate() {
-                let value = match read(&bench.buffers, &x, &[lead, &place].concat()) {
-                    V::I(b) if dtype == DType::Bool => V::I(i64::from(b != 0)),
-                    value => value,
-                };
-                if best.is_none_or(|(.., v)| value.f() > v.f() || value.f().is_nan()) {
-                    let flat = place.iter().zip(&dims[rank - n..]).fold(0, |f, (&i, &n)| f * n + i);
-                    best = Some((flat, number, value));
-                }
-            }
-            let (place, number, value) = best.unwrap();
-            prop_assert_eq!(read(&after, &places, &at).i(), place as i64);
-            prop_assert_eq!(read(&after, &numbers, &at).i(), number as i64);
-            let got = match read(&after, &values, &at) {
-                V::I(b) if dtype == DType::Bool => V::I(i64::from(b != 0)),
-                got => got,
-            };
-            prop_assert!(agree(got, value, dtype, 0.0, 0.0));
-        }
+        max_pool(DType::ALL[ty], Bench::new(seed).rng.dims(rank), n.min(rank), seed);
     }
 
     #[test]
@@ -107,52 +175,7 @@ proptest! {
         ty in 0usize..5,
         seed: u64,
     ) {
-        let mut bench = Bench::new(seed);
-        let (mut dims, n) = (bench.rng.dims(rank), n.min(rank));
-        let dtype = [F32, F64, I32, I64, DType::U8][ty];
-        let (windows, out) = pooling(&mut bench, &mut dims, n);
-        let special = bench.rng.below(2) == 0;
-        let dy = bench.input(dtype, &out, special);
-        // Some numbers are those of no element.
-        let numbers = bench.input(DType::U8, &out, false);
-        for at in indices(&out) {
-            let number = V::I(bench.rng.pick(&[0, 0, 1, 2, 3, 5, 7, 255]));
-            crate::support::write(&mut bench.buffers, &numbers, &at, number);
-        }
-        let y = bench.output(dtype, &dims);
-        let kernel = Kernel::MaxPoolAdd {
-            windows: windows.clone(),
-            dy: dy.clone(),
-            numbers: numbers.clone(),
-            output: y.clone(),
-        };
-        let after = bench.run(vec![kernel]);
-        let flat = |at: &[usize]| at.iter().zip(&dims).fold(0, |f, (&i, &n)| f * n + i);
-        let (mut floats, mut ints) = (vec![0.0f64; dims.iter().product()], vec![0i64; dims.iter().product()]);
-        for at in indices(&out) {
-            let (lead, window) = at.split_at(rank - n);
-            let number = read(&bench.buffers, &numbers, &at).i() as usize;
-            let Some(place) = inside(&windows, window).into_iter().nth(number) else { continue };
-            let to = flat(&[lead, &place].concat());
-            let came = read(&bench.buffers, &dy, &at);
-            floats[to] += came.f();
-            if dtype == F32 {
-                floats[to] = f64::from(floats[to] as f32);
-            }
-            ints[to] = ints[to].wrapping_add(came.i());
-        }
-        for at in indices(&dims) {
-            let (float, int) = (floats[flat(&at)], ints[flat(&at)]);
-            match read(&after, &y, &at) {
-                // The sign of zero, too.
-                V::F(got) => prop_assert!(got.to_bits() == float.to_bits() || got.is_nan() && float.is_nan()),
-                V::I(got) => prop_assert_eq!(got, match dtype {
-                    I32 => i64::from(int as i32),
-                    DType::U8 => i64::from(int as u8),
-                    _ => int,
-                }),
-            }
-        }
+        max_pool_add(NUMBERS[ty], Bench::new(seed).rng.dims(rank), n.min(rank), seed);
     }
 }
 

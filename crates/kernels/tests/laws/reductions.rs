@@ -82,6 +82,28 @@ fn check(op: ReduceOp, dtype: DType, dims: &[usize], axes: &[usize], special: bo
     }
 }
 
+fn argmax(dtype: DType, dims: &[usize], axis: usize, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let kept: Vec<usize> = (0..dims.len()).filter(|&a| a != axis).map(|a| dims[a]).collect();
+    let x = bench.input(dtype, dims, true);
+    let y = bench.output(I64, &kept);
+    let after = bench.run(vec![Kernel::ArgMax { axis, input: x.clone(), output: y.clone() }]);
+    for index in indices(&kept) {
+        let line: Vec<V> =
+            sources(dims, &[axis], &index).iter().map(|i| read(&after, &x, i)).collect();
+        let rank = |v: &V| match *v {
+            V::F(f) if f.is_nan() => (1, 0.0, 0),
+            V::F(f) => (0, f, 0),
+            V::I(i) => (0, 0.0, i),
+        };
+        let got = read(&after, &y, &index).i() as usize;
+        let best = rank(&line[got]);
+        let after_best = |(i, v)| if i < got { rank(v) < best } else { rank(v) <= best };
+        let good = line.iter().enumerate().all(after_best);
+        assert!(good, "{:?} of {:?}", got, line);
+    }
+}
+
 const OPS: [ReduceOp; 4] = [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod];
 const NUMBERS: [DType; 5] = [F32, F64, DType::I32, I64, DType::U8];
 
@@ -94,6 +116,13 @@ fn short_lines_and_columns() {
                 check(op, dtype, &[3, n], &[1], false, n as u64);
                 check(op, dtype, &[n, 5], &[0], false, n as u64);
             }
+        }
+    }
+    for dtype in DType::ALL {
+        for n in 1..70 {
+            argmax(dtype, &[n], 0, n as u64);
+            argmax(dtype, &[3, n], 1, n as u64);
+            argmax(dtype, &[n, 5], 0, n as u64);
         }
     }
 }
@@ -131,26 +160,9 @@ proptest! {
 
     #[test]
     fn argmax_is_the_first_largest(rank in 1usize..=4, axis in 0usize..4, ty in 0usize..6, seed: u64) {
-        let mut bench = Bench::new(seed);
-        let (mut dims, axis) = (bench.rng.dims(rank), axis % rank);
+        let (mut dims, axis) = (Bench::new(seed).rng.dims(rank), axis % rank);
         dims[axis] = dims[axis].max(1);
-        let kept: Vec<usize> = (0..rank).filter(|&a| a != axis).map(|a| dims[a]).collect();
-        let x = bench.input(DType::ALL[ty], &dims, true);
-        let y = bench.output(I64, &kept);
-        let after = bench.run(vec![Kernel::ArgMax { axis, input: x.clone(), output: y.clone() }]);
-        for index in indices(&kept) {
-            let line: Vec<V> = sources(&dims, &[axis], &index).iter().map(|i| read(&after, &x, i)).collect();
-            let rank = |v: &V| match *v {
-                V::F(f) if f.is_nan() => (1, 0.0, 0),
-                V::F(f) => (0, f, 0),
-                V::I(i) => (0, 0.0, i),
-            };
-            let got = read(&after, &y, &index).i() as usize;
-            let best = rank(&line[got]);
-            let after_best = |(i, v)| if i < got { rank(v) < best } else { rank(v) <= best };
-            let good = line.iter().enumerate().all(after_best);
-            prop_assert!(good, "{:?} of {:?}", got, line);
-        }
+        argmax(DType::ALL[ty], &dims, axis, seed);
     }
 }
 

@@ -12,37 +12,45 @@ fn apply(op: ScalarOp, inputs: &[&Slice], output: &Slice) -> Kernel {
     Kernel::Loop { program, inputs, outputs: vec![output.clone()] }
 }
 
+/// `c ← c + x[t]`, `y[t] = c`, over slices with any strides.
+fn running_sum(dims: &[usize], length: usize, reverse: bool, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let stacked: Vec<usize> = [length].iter().chain(dims).copied().collect();
+    let xs = bench.input(F64, &stacked, false);
+    let ys = bench.output(F64, &stacked);
+    let (carry, sum) = (bench.output(F64, dims), bench.output(F64, dims));
+    let (x, y) = (xs.stepped().unwrap(), ys.stepped().unwrap());
+    let body = vec![
+        apply(ScalarOp::Add, &[&carry, &x], &sum),
+        apply(ScalarOp::Copy, &[&sum], &carry),
+        apply(ScalarOp::Copy, &[&carry], &y),
+    ];
+    let after = bench.run(vec![zero(&carry), Kernel::Repeat { length, reverse, body }]);
+    for at in indices(dims) {
+        let mut total = 0.0;
+        for step in 0..length {
+            let t = if reverse { length - 1 - step } else { step };
+            let place: Vec<usize> = [t].iter().chain(&at).copied().collect();
+            total += read(&bench.buffers, &xs, &place).f();
+            let V::F(y) = read(&after, &ys, &place) else { unreachable!() };
+            assert_eq!(y.to_bits(), total.to_bits());
+        }
+    }
+}
+
+#[test]
+fn slices_of_every_short_length() {
+    for n in 0..70 {
+        running_sum(&[n], 3, n % 2 == 1, n as u64);
+        running_sum(&[3, n], n % 4, n % 3 == 1, n as u64);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// `c ← c + x[t]`, `y[t] = c`, in both directions, over slices with any strides.
     #[test]
     fn a_running_sum(rank in 0usize..=3, length in 0usize..6, reverse: bool, seed: u64) {
-        let mut bench = Bench::new(seed);
-        let dims = bench.rng.dims(rank);
-        let stacked: Vec<usize> = [length].iter().chain(&dims).copied().collect();
-        let xs = bench.input(F64, &stacked, false);
-        let ys = bench.output(F64, &stacked);
-        let (carry, sum) = (bench.output(F64, &dims), bench.output(F64, &dims));
-        let (x, y) = (xs.stepped().unwrap(), ys.stepped().unwrap());
-        let body = vec![
-            apply(ScalarOp::Add, &[&carry, &x], &sum),
-            apply(ScalarOp::Copy, &[&sum], &carry),
-            apply(ScalarOp::Copy, &[&carry], &y),
-        ];
-        let after = bench.run(vec![
-            zero(&carry),
-            Kernel::Repeat { length, reverse, body },
-        ]);
-        for at in indices(&dims) {
-            let mut total = 0.0;
-            for step in 0..length {
-                let t = if reverse { length - 1 - step } else { step };
-                let place: Vec<usize> = [t].iter().chain(&at).copied().collect();
-                total += read(&bench.buffers, &xs, &place).f();
-                let V::F(y) = read(&after, &ys, &place) else { unreachable!() };
-                prop_assert_eq!(y.to_bits(), total.to_bits());
-            }
-        }
+        running_sum(&Bench::new(seed).rng.dims(rank), length, reverse, seed);
     }
 }
 

@@ -15,38 +15,61 @@ fn scalar(bench: &mut Bench, value: i64) -> Slice {
     slice
 }
 
+fn iota(dtype: DType, dims: &[usize], axis: usize, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let y = bench.output(dtype, dims);
+    let after = bench.run(vec![Kernel::Iota { axis, output: y.clone() }]);
+    for at in indices(dims) {
+        let want = if dtype == DType::Bool { usize::from(at[axis] != 0) } else { at[axis] };
+        assert_eq!(read(&after, &y, &at).f(), want as f64);
+    }
+}
+
+/// Draws with a key.
+fn draw(dtype: DType, dims: &[usize], normal: bool, key: i64, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let op = if normal { RandomOp::Normal } else { RandomOp::Uniform };
+    let (k, y) = (scalar(&mut bench, key), bench.output(dtype, dims));
+    let after = bench.run(vec![Kernel::Random { op, key: k, output: y.clone() }]);
+    let key = Key::from_i64(key);
+    for (i, at) in indices(dims).enumerate() {
+        let i = i as u64;
+        let want = match (op, dtype) {
+            (RandomOp::Uniform, F32) => f64::from(key.uniform_f32(i)),
+            (RandomOp::Uniform, _) => key.uniform_f64(i),
+            (RandomOp::Normal, F32) => f64::from(key.normal_f64(i) as f32),
+            (RandomOp::Normal, _) => key.normal_f64(i),
+        };
+        assert_eq!(read(&after, &y, &at).f().to_bits(), want.to_bits());
+    }
+}
+
+#[test]
+fn short_lines_and_columns() {
+    for n in 0..70 {
+        let shapes: [(&[usize], usize); 3] = [(&[n], 0), (&[3, n], 1), (&[n, 5], 0)];
+        for (dims, axis) in shapes {
+            DType::ALL.into_iter().for_each(|dtype| iota(dtype, dims, axis, n as u64));
+            for dtype in [F32, F64] {
+                draw(dtype, dims, false, 3, n as u64);
+                draw(dtype, dims, true, -3, n as u64);
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn iota_counts(rank in 1usize..=4, axis in 0usize..4, ty in 0usize..6, seed: u64) {
-        let mut bench = Bench::new(seed);
-        let (dims, axis, dtype) = (bench.rng.dims(rank), axis % rank, DType::ALL[ty]);
-        let y = bench.output(dtype, &dims);
-        let after = bench.run(vec![Kernel::Iota { axis, output: y.clone() }]);
-        for at in indices(&dims) {
-            let want = if dtype == DType::Bool { usize::from(at[axis] != 0) } else { at[axis] };
-            prop_assert_eq!(read(&after, &y, &at).f(), want as f64);
-        }
+        iota(DType::ALL[ty], &Bench::new(seed).rng.dims(rank), axis % rank, seed);
     }
 
     #[test]
     fn draws_are_those_of_the_key(rank in 0usize..=4, normal: bool, wide: bool, key: i64, seed: u64) {
-        let mut bench = Bench::new(seed);
-        let dims = if seed.is_multiple_of(8) { vec![5000] } else { bench.rng.dims(rank) };
+        let dims = Bench::new(seed).rng.dims(rank);
+        let dims = if seed.is_multiple_of(8) { vec![5000] } else { dims };
         let dtype = if wide { F64 } else { F32 };
-        let op = if normal { RandomOp::Normal } else { RandomOp::Uniform };
-        let (k, y) = (scalar(&mut bench, key), bench.output(dtype, &dims));
-        let after = bench.run(vec![Kernel::Random { op, key: k, output: y.clone() }]);
-        let key = Key::from_i64(key);
-        for (i, at) in indices(&dims).enumerate() {
-            let i = i as u64;
-            let want = match (op, dtype) {
-                (RandomOp::Uniform, F32) => f64::from(key.uniform_f32(i)),
-                (RandomOp::Uniform, _) => key.uniform_f64(i),
-                (RandomOp::Normal, F32) => f64::from(key.normal_f64(i) as f32),
-                (RandomOp::Normal, _) => key.normal_f64(i),
-            };
-            prop_assert_eq!(read(&after, &y, &at).f().to_bits(), want.to_bits());
-        }
+        draw(dtype, &dims, normal, key, seed);
     }
 
     #[test]

@@ -139,7 +139,8 @@ impl Bench {
             }
             span += reach;
         }
-        let pad = self.rng.below(4);
+        // Canaries: some elements, of which the first are not aligned, or a vector and some.
+        let pad = self.rng.below(4) + 64 / dtype.size() * self.rng.below(2);
         let offset = pad + low;
         let id = self.buffers.len() as u32;
         let mut buf = AlignedBuf::new((span + 2 * pad) * dtype.size());

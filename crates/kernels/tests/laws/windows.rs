@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use crate::support::{Bench, V, agree, indices, read};
 
-/// Windows along some axes of `dims`, which get at least one element, and the lengths of their view.
-fn some_windows(bench: &mut Bench, dims: &mut [usize]) -> (Windows, Vec<usize>) {
+/// Windows along some axes of `dims`, which get at least one element and at most so many, and the
+/// lengths of their view.
+fn some_windows(bench: &mut Bench, dims: &mut [usize], most: usize) -> (Windows, Vec<usize>) {
     let mut axes: Vec<usize> = (0..dims.len()).filter(|_| bench.rng.below(2) == 0).collect();
     if axes.is_empty() {
         axes.push(bench.rng.below(dims.len()));
@@ -16,7 +17,7 @@ fn some_windows(bench: &mut Bench, dims: &mut [usize]) -> (Windows, Vec<usize>) 
     let mut sizes = vec![];
     let mut out = dims.to_vec();
     for &axis in &axes {
-        dims[axis] = dims[axis].clamp(1, 12);
+        dims[axis] = dims[axis].clamp(1, most);
         let (step, apart) = (1 + bench.rng.below(3), 1 + bench.rng.below(2));
         let size = 1 + bench.rng.below(((dims[axis] - 1) / apart).min(3) + 1);
         out[axis] = (dims[axis] - 1 - apart * (size - 1)) / step + 1;
@@ -37,38 +38,54 @@ fn source(windows: &Windows, rank: usize, at: &[usize]) -> Vec<usize> {
     from
 }
 
+const NUMBERS: [DType; 5] = [F32, F64, I32, I64, DType::U8];
+
+fn windows_add(dtype: DType, mut dims: Vec<usize>, most: usize, seed: u64) {
+    let mut bench = Bench::new(seed);
+    let rank = dims.len();
+    let (windows, out) = some_windows(&mut bench, &mut dims, most);
+    let x = bench.input(dtype, &dims, false);
+    let view = x.view(&View::Windows(windows.clone()), &out).unwrap();
+    for at in indices(&out) {
+        let want = read(&bench.buffers, &x, &source(&windows, rank, &at));
+        assert!(agree(read(&bench.buffers, &view, &at), want, dtype, 0.0, 0.0));
+    }
+    let (dy, y) = (bench.input(dtype, &out, false), bench.output(dtype, &dims));
+    let kernel = Kernel::WindowsAdd { windows: windows.clone(), dy: dy.clone(), output: y.clone() };
+    let after = bench.run(vec![kernel]);
+    // Small multiples of a power of two: sums are exact.
+    let flat = |at: &[usize]| at.iter().zip(&dims).fold(0, |f, (&i, &n)| f * n + i);
+    let mut sums = vec![0.0; dims.iter().product()];
+    for at in indices(&out) {
+        sums[flat(&source(&windows, rank, &at))] += read(&bench.buffers, &dy, &at).f();
+    }
+    for (at, want) in indices(&dims).zip(sums) {
+        let want = match dtype {
+            F32 | F64 => V::F(want),
+            DType::U8 => V::I(i64::from(want as i64 as u8)),
+            _ => V::I(want as i64),
+        };
+        assert!(agree(read(&after, &y, &at), want, dtype, 0.0, 0.0));
+    }
+}
+
+#[test]
+fn short_lines_and_columns() {
+    for dtype in NUMBERS {
+        for n in 0..70 {
+            windows_add(dtype, vec![n], 70, n as u64);
+            windows_add(dtype, vec![3, n], 70, n as u64);
+            windows_add(dtype, vec![n, 5], 70, n as u64);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn windows_are_views_and_their_adjoint_adds_them_up(rank in 1usize..=3, ty in 0usize..5, seed: u64) {
-        let mut bench = Bench::new(seed);
-        let mut dims = bench.rng.dims(rank);
-        let (windows, out) = some_windows(&mut bench, &mut dims);
-        let dtype = [F32, F64, I32, I64, DType::U8][ty];
-        let x = bench.input(dtype, &dims, false);
-        let view = x.view(&View::Windows(windows.clone()), &out).unwrap();
-        for at in indices(&out) {
-            let want = read(&bench.buffers, &x, &source(&windows, rank, &at));
-            prop_assert!(agree(read(&bench.buffers, &view, &at), want, dtype, 0.0, 0.0));
-        }
-        let (dy, y) = (bench.input(dtype, &out, false), bench.output(dtype, &dims));
-        let kernel = Kernel::WindowsAdd { windows: windows.clone(), dy: dy.clone(), output: y.clone() };
-        let after = bench.run(vec![kernel]);
-        // Small multiples of a power of two: sums are exact.
-        let flat = |at: &[usize]| at.iter().zip(&dims).fold(0, |f, (&i, &n)| f * n + i);
-        let mut sums = vec![0.0; dims.iter().product()];
-        for at in indices(&out) {
-            sums[flat(&source(&windows, rank, &at))] += read(&bench.buffers, &dy, &at).f();
-        }
-        for (at, want) in indices(&dims).zip(sums) {
-            let want = match dtype {
-                F32 | F64 => V::F(want),
-                DType::U8 => V::I(i64::from(want as i64 as u8)),
-                _ => V::I(want as i64),
-            };
-            prop_assert!(agree(read(&after, &y, &at), want, dtype, 0.0, 0.0));
-        }
+        windows_add(NUMBERS[ty], Bench::new(seed).rng.dims(rank), 12, seed);
     }
 }
 

@@ -12,14 +12,15 @@ impl<'g> Var<'g> {
         self.less_equal(0.0).select(0.0, self)
     }
 
-    /// `x · Φ(x)`, the Gaussian error linear unit: `x/2 · (1 + erf(x/√2))`.
+    /// `x · Φ(x)`, the Gaussian error linear unit, see [`normal_cdf`](Var::normal_cdf).
+    ///
+    /// **Numerics** ≤ 2 ulp in f32, also left of 0, where it goes to 0.
     ///
     /// **Source** Hendrycks and Gimpel 2016, eq. 2.
     #[track_caller]
     pub fn gelu(self) -> Var<'g> {
         let _at = self.graph().at();
-        let phi = (self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
-        self * 0.5 * phi
+        self * self.normal_cdf()
     }
 
     /// [`gelu`](Var::gelu) by a hyperbolic tangent:

@@ -12,7 +12,8 @@ use crate::prelude::rules::*;
 /// | `y` | as `x` | as `x` | |
 ///
 /// **Gradient** `dx = dy · y · (1 - y)`.
-/// **Numerics** computed from `exp(-|x|)`: never overflows, and small values keep their digits.
+/// **Numerics** computed from `exp(-|x|)`: never overflows, and small values keep their digits;
+/// ≤ 2 ulp in f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sigmoid;
 
