@@ -71,6 +71,32 @@ fn a_wrong_rule_is_reported_with_operator_and_line() {
 }
 
 #[test]
+fn a_step_is_optimized_explained_compared_and_bisected() {
+    let text = run("optimize_a_graph", &[]);
+    assert!(text.contains("one_minus_sigmoid by simplify from sub"), "{text}");
+    let cells = |row: &str| -> Vec<f64> {
+        let line = text.lines().find(|line| line.contains(row)).unwrap();
+        line.split('|').skip(2).filter_map(|cell| cell.trim().parse().ok()).collect()
+    };
+    let (before, after) = (cells("| unoptimized "), cells("| default "));
+    assert_eq!((before.len(), after.len()), (6, 6), "{text}");
+    // Nodes, instructions and bytes; times are those of the machine.
+    assert!([0, 1, 3].iter().all(|&i| after[i] < before[i]), "{text}");
+    assert!(text.contains("to blame is rewrite "), "{text}");
+    assert!(text.contains("rule forgets of pass simplify"), "{text}");
+    assert!(text.contains("built at examples/optimize_a_graph.rs:"), "{text}");
+}
+
+#[test]
+fn rules_and_a_pass_of_ones_own_are_proved_and_run() {
+    let text = run("custom_pass", &[]);
+    assert_eq!(text.matches("right: ").count(), 3, "{text}");
+    assert!(number(&text, "right: powers changed ") > 10.0, "{text}");
+    assert!(text.contains("even is wrong") && text.contains("= tanh %"), "{text}");
+    assert!(number(&text, "applied fourth_power ") > 0.0, "{text}");
+}
+
+#[test]
 fn convolutions_classify_digits_and_say_how_to_get_more() {
     let text = run("lenet", &[]);
     assert!(number(&text, "held-out accuracy ") >= 0.96, "{text}");

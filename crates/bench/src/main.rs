@@ -9,6 +9,8 @@
 //! cargo run --release -p pleach-bench -- bits
 //! cargo run --release -p pleach-bench -- growth
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
+//! cargo run --release -p pleach-bench -- pipelines --workload mlp64_sgdm --each --table
+//! cargo run --release -p pleach-bench -- fuzz --graphs 100000
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
 //! ```
 //! Every measurement is one line of JSON, with the same fields for pleach and its peers. Quote
@@ -19,11 +21,13 @@
 
 mod bits;
 mod compare;
+mod fuzz;
 mod gemm;
 mod growth;
 mod memory;
 mod model;
 mod passes;
+mod pipelines;
 mod record;
 mod step;
 mod tape;
@@ -68,6 +72,10 @@ enum What {
     Bits(bits::Options),
     /// Whether a process grows while it trains.
     Growth(growth::Options),
+    /// Nodes, instructions, arithmetic, bytes, peak and time of the workloads, by pipeline.
+    Pipelines(pipelines::Options),
+    /// Random graphs: forward, backward and update, in every engine. Times nothing.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,6 +92,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Ulp(options) => functions(options, cli.table),
         What::Bits(options) => bits(options),
         What::Growth(options) => growth(options),
+        What::Pipelines(options) => show(&pipelines::run(options)?, cli.table, pipelines::table),
+        What::Fuzz(options) => {
+            let done = fuzz::run(options, |why| eprintln!("{why}"))?;
+            show(&done, cli.table, fuzz::table)
+        }
     }
 }
 

@@ -146,6 +146,18 @@ impl Workload {
         threads: usize,
         ready: impl FnOnce() -> Result<(), Box<dyn Error>>,
     ) -> Result<Training, Box<dyn Error>> {
+        self.prepare_with(Compile::default().threads(threads).no_fallback(), ready)
+    }
+
+    /// As [`Workload::prepare`], compiled in another way.
+    ///
+    /// # Errors
+    /// As [`Workload::prepare`].
+    pub(crate) fn prepare_with(
+        &self,
+        compile: Compile,
+        ready: impl FnOnce() -> Result<(), Box<dyn Error>>,
+    ) -> Result<Training, Box<dyn Error>> {
         let (params, g) = (Params::seeded(0), Graph::train());
         let start = Instant::now();
         let loss = (self.loss)(&params, &g);
@@ -161,7 +173,6 @@ impl Workload {
         let state = State::new(&params);
         ready()?;
         let start = Instant::now();
-        let compile = Compile::default().threads(threads).no_fallback();
         let step = g.minimize(loss, (self.optimizer)()).compile(compile)?;
         let compile = record + start.elapsed();
         Ok(Training { params, step, state, batch, compile })

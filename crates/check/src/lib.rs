@@ -1,4 +1,4 @@
-//! Gradient checks for operators, functions and whole models.
+//! Gradient checks for operators, functions and whole models; proofs of rules and passes.
 //!
 //! | I want to check… | item |
 //! |---|---|
@@ -6,6 +6,9 @@
 //! | my own operator, over generated shapes | [`primitive`] |
 //! | a function of tensors | [`function`] |
 //! | a model, by all its parameters | [`model`] |
+//! | a rule of a graph optimizer | [`rewrite`], [`RewriteCheck`] |
+//! | a pass | [`pass`], [`RewriteCheck`] |
+//! | that all engines agree on a random graph | [`engines`] |
 //! | with other tolerances, first order only, … | [`GradCheck`] and its methods |
 //!
 //! Everything is evaluated in f64, whatever it was written in. For each of two orders, reverse
@@ -37,18 +40,22 @@
 mod compare;
 mod config;
 mod derive;
+mod engines;
 mod error;
 mod law;
 mod locate;
 mod problem;
 mod record;
+mod rewrites;
 
 use pleach_ops::{Graph, Op, Sample, Var};
 use pleach_tensor::{Key, Tensor};
 
 pub use config::{GradCheck, Report};
+pub use engines::{Seen, engines};
 pub use error::{CheckError, Culprit, Kink, Missing, Mode, Place, Wrong};
 pub use law::{Coverage, dims, primitive};
+pub use rewrites::{Proved, RewriteCheck, WrongRewrite, pass, rewrite};
 
 /// [`GradCheck::operator`] with the defaults.
 ///

@@ -138,9 +138,14 @@ impl Pass for Fuse {
         }
         let used = results(g, &regions);
         let mut at: Vec<Option<NodeId>> = vec![None; g.len()];
+        // Regions that stay apart, for no more rewrites are allowed.
+        let mut apart = vec![false; g.len()];
         let (new, map) = g.rebuild_in(units.order(), |new, old, node, inputs| {
             let i = old.index();
-            match regions[i] {
+            if let Some(r) = regions[i] {
+                apart[r] |= members[r][0] == old && !cx.may(RULE, Class::KernelExact);
+            }
+            match regions[i].filter(|&r| !apart[r]) {
                 None => {
                     // Only what is dead can use the inside of a region.
                     let dead = inputs.iter().any(|x| x.is_poisoned());

@@ -213,7 +213,13 @@ impl Pass for Hoist {
             Outcome::Changed(graph, map) => (graph, Some(map)),
             Outcome::Unchanged => (g, None),
         };
+        if let Outcome::Changed(graph, step) = &first {
+            cx.rebuilt(self.name(), g, graph, step);
+        }
         let second = self.apply(current, cx, (PRODUCT, Class::Rounding));
+        if let Outcome::Changed(graph, step) = &second {
+            cx.rebuilt(self.name(), current, graph, step);
+        }
         Ok(match (second, map) {
             (Outcome::Changed(graph, step), Some(map)) => Outcome::Changed(graph, map.then(&step)),
             (Outcome::Unchanged, _) => first,

@@ -6,12 +6,15 @@
 //! | write a pass | [`Pass`]: one file, one entry of a pipeline |
 //! | write a rule | [`Rule`], [`rules!`]: one line |
 //! | know what was done | [`Ledger`] |
+//! | know which rules made a node | [`PassCx::traced`], [`Trace::explain`] |
+//! | find the rewrite that breaks something | [`bisect`] |
 //! | test a pass or a rule | [`testing`] |
 //!
 //! *Architecture Invariant:* a pass never changes the meaning beyond its declared class, and the
 //! test suite knows the class.
 
 mod all_steps;
+mod bisect;
 mod claims;
 mod class;
 mod contract;
@@ -37,7 +40,9 @@ mod simplify;
 mod stash;
 pub mod testing;
 mod totals;
+mod trace;
 
+pub use bisect::{Culprit, bisect};
 pub use class::{Class, Classes, Level};
 pub use contract::Contract;
 pub use defer::Defer;
@@ -59,3 +64,4 @@ pub use share::Share;
 pub use simplify::Simplify;
 pub use stash::Stash;
 pub use totals::{Delta, Totals, live_bytes};
+pub use trace::{Cause, Trace};

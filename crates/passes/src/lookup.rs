@@ -250,6 +250,7 @@ impl Pass for Lookup {
             if fired == 0 {
                 break;
             }
+            cx.rebuilt(self.name(), current, &next, &step);
             let map = result.map_or(step.clone(), |(_, map)| map.then(&step));
             result = Some((next, map));
         }

@@ -69,6 +69,7 @@ fn rewritten(
     let mut ledger = Ledger::default();
     let (better, _) = pipeline.run(&step, &mut inner, &mut ledger)?;
     cx.max_rewrites = inner.max_rewrites;
+    cx.last = inner.last.take().or(cx.last.take());
     cx.step(inner.steps());
     let failed =
         |e: pleach_graph::TypeError| PassError::Failed { pass: NAME.into(), reason: e.to_string() };
@@ -89,6 +90,7 @@ fn charge(entry: &Entry, of: &Loop, g: &Graph, at: NodeId, cx: &mut PassCx<'_>) 
         ..Delta::default()
     };
     let rule = if entry.rule.is_empty() { &entry.pass } else { &entry.rule };
+    cx.made(rule, at);
     for _ in 0..entry.applications.max(1) {
         cx.enter(rule, g, at, Delta::default());
     }

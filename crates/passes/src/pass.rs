@@ -8,6 +8,8 @@ use pleach_ops::{EvalError, Graph, Op};
 use pleach_tensor::{Tensor, Type};
 use thiserror::Error;
 
+use crate::bisect::Rewritten;
+use crate::trace::{Trace, node_of};
 use crate::{Class, Classes, Delta, Entry, Level, Skip, live_bytes};
 
 /// Evaluates one node as a run would: folded and run-time values must agree.
@@ -91,6 +93,9 @@ pub struct PassCx<'a> {
     pub(crate) applied: Vec<Entry>,
     pub(crate) skipped: Vec<Skip>,
     pub(crate) unused: Vec<String>,
+    /// The pass and the rewrite with which `max_rewrites` was used up.
+    pub(crate) last: Option<(String, Option<Rewritten>)>,
+    pub(crate) trace: Option<Trace>,
     steps: u64,
 }
 
@@ -118,6 +123,8 @@ impl<'a> PassCx<'a> {
             applied: Vec::new(),
             skipped: Vec::new(),
             unused: Vec::new(),
+            last: None,
+            trace: None,
             steps: 0,
         }
     }
@@ -155,9 +162,50 @@ impl<'a> PassCx<'a> {
     /// what it replaced at once. What it leaves behind without a use is charged to `prune`.
     pub fn applied(&mut self, rule: &str, g: &Graph, at: NodeId, delta: Delta) {
         if let Some(left) = &mut self.max_rewrites {
+            if *left == 1 {
+                let (rule, node) = (rule.to_string(), node_of(g, at));
+                let site = g.origin(at).first().cloned();
+                self.last = Some((String::new(), Some(Rewritten { rule, node, site })));
+            }
             *left = left.saturating_sub(1);
         }
+        self.made(rule, at);
         self.enter(rule, g, at, delta);
+    }
+
+    /// Keeps, from now on, which rules made every node: see [`PassCx::trace`].
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.trace = Some(Trace::default());
+        self
+    }
+
+    /// Which rules made the nodes of the graph that a pipeline built, if it was
+    /// [`traced`](PassCx::traced).
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// A rule rewrote a node of the graph that the trace is about.
+    pub(crate) fn made(&mut self, rule: &str, at: NodeId) {
+        if let Some(trace) = &mut self.trace {
+            trace.applied(rule, at);
+        }
+    }
+
+    /// For a pass that builds several graphs in a row and notes rewrites of each: says after each
+    /// of them where nodes went, for the trace. Other passes need not.
+    pub fn rebuilt(&mut self, pass: &str, old: &Graph, new: &Graph, map: &NodeMap) {
+        if let Some(trace) = &mut self.trace {
+            trace.rebuilt(pass, old, new, map);
+        }
+    }
+
+    /// A pass has run, which may have said so itself.
+    pub(crate) fn ran(&mut self, pass: &str, old: &Graph, new: &Graph, map: &NodeMap) {
+        if let Some(trace) = &mut self.trace {
+            trace.ran(pass, old, new, map);
+        }
     }
 
     /// As [`PassCx::applied`], for what is no rewrite that [`PassCx::max_rewrites`] counts.

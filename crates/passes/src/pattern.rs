@@ -39,6 +39,13 @@ impl Match {
         self.bound.iter().find(|(n, _)| *n == name).map(|(_, id)| *id)
     }
 
+    /// A word that stands for a node, and nothing else.
+    pub(crate) fn of(name: &'static str, id: NodeId) -> Match {
+        let mut found = Match::default();
+        found.bind(name, id);
+        found
+    }
+
     fn bind(&mut self, name: &'static str, id: NodeId) -> bool {
         match self.get(name) {
             Some(bound) => bound == id,

@@ -108,6 +108,7 @@ impl Pipeline {
             let (copy, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
             check("copy", g, &copy)?;
             if Totals::of(&copy) == totals {
+                cx.ran("copy", g, &copy, &map);
                 now.built = Some(copy);
                 now.map = map;
             } else {
@@ -132,10 +133,12 @@ impl Pipeline {
             now.enter(loops::NAME, g, outcome, cx, ledger)?;
         }
         debug_assert!(ledger.adds_up(), "the ledger does not add up:\n{ledger}");
-        Ok(match now.built {
-            Some(graph) => (graph, now.map),
-            None => g.rebuild(|_, _, _, _| Rewrite::Keep),
-        })
+        if let Some(graph) = now.built {
+            return Ok((graph, now.map));
+        }
+        let (copy, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
+        cx.ran("copy", g, &copy, &map);
+        Ok((copy, map))
     }
 
     /// As [`Pipeline::run`], with a ledger of its own.
@@ -181,9 +184,15 @@ impl Now {
         let before = self.totals;
         if let Outcome::Changed(next, step) = outcome {
             check(name, self.graph(given), &next)?;
+            cx.ran(name, self.graph(given), &next, &step);
             self.map = self.map.then(&step);
             (self.totals, self.peak) = (Totals::of(&next), None);
             self.built = Some(next);
+        }
+        if let Some((pass, Some(_))) = &mut cx.last
+            && pass.is_empty()
+        {
+            *pass = name.into();
         }
         let graph = self.built.as_ref().unwrap_or(given);
         let peak = *self.peak.get_or_insert_with(|| cx.peak_of(graph));

@@ -6,7 +6,7 @@ use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 
-use crate::totals::is_computed_before;
+use crate::totals::is_computed_by;
 
 /// The estimated price of some operators, compared in the order of the fields. A rule may fire
 /// only where it makes this less; a rule of the class stabilizing may pay for accuracy.
@@ -56,7 +56,7 @@ impl Price {
         let live = g.live();
         let mut sum = Price::default();
         for id in g.ids().filter(|id| live[id.index()]) {
-            if !g.node(id).inputs.is_empty() && !is_computed_before(g, id) {
+            if !g.node(id).inputs.is_empty() && !is_computed_by(g, id, |twin| live[twin.index()]) {
                 sum += Price::of_node(g, id);
             }
         }

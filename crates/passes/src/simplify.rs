@@ -235,6 +235,7 @@ impl Pass for Simplify {
                 settled = true;
                 break;
             }
+            cx.rebuilt(self.name(), current, &next, &step);
             let map = match &result {
                 Some((_, map)) => map.then(&step),
                 None => step,

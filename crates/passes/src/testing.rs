@@ -4,11 +4,16 @@
 //! |---|---|
 //! | see what a pass makes of a small graph | [`check`], [`check_unchanged`] |
 //! | prove a rule | [`holds`]: both sides, values and gradients, generated from the rule |
-//! | prove a pass on random graphs | [`preserves`], with [`recipes`] |
+//! | prove a pass on random graphs | [`preserves`], [`commutes`], with [`recipes`] or [`Recipe::drawn`] |
+//! | make a graph that fails small | [`shrink`] |
+//! | write a graph worse, by rules backwards | [`obfuscate`] |
 //! | compare two values by class | [`agree`] |
 
+mod kitchen;
 mod laws;
+mod obfuscate;
 mod random;
+mod shrink;
 mod sides;
 mod values;
 
@@ -18,8 +23,10 @@ use pleach_ops::{Graph, Registry};
 use crate::pipeline::check as same_outputs;
 use crate::{Class, Ledger, Level, Outcome, Pass, PassCx, Totals};
 
-pub use laws::{Sample, interpreted, preserves, scale_of};
-pub use random::{Recipe, Step, recipes};
+pub use laws::{Broken, Law, Sample, commutes, interpreted, preserves, scale_of};
+pub use obfuscate::obfuscate;
+pub use random::{Plants, Recipe, Step, recipes};
+pub use shrink::shrink;
 pub use sides::{Held, holds};
 pub use values::{agree, draw, special};
 

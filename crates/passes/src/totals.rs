@@ -87,8 +87,14 @@ impl Sum for Totals {
 
 /// Is the node a further result of a computation with several? The first of them costs it all.
 pub(crate) fn is_computed_before(g: &Graph, id: NodeId) -> bool {
+    is_computed_by(g, id, |_| true)
+}
+
+/// As [`is_computed_before`], of those results alone that count.
+pub(crate) fn is_computed_by(g: &Graph, id: NodeId, counts: impl Fn(NodeId) -> bool) -> bool {
     let Some(family) = g.peek(id, |node| node.op.family()).flatten() else { return false };
-    g.twins(id).iter().any(|&twin| g.node(twin).op.family().as_ref() == Some(&family))
+    let same = |twin: NodeId| g.node(twin).op.family().as_ref() == Some(&family);
+    g.twins(id).iter().any(|&twin| counts(twin) && same(twin))
 }
 
 /// Most bytes of values that are alive at once, if nodes run in index order and a value is freed

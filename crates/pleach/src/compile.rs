@@ -60,6 +60,15 @@ impl Compile {
         self
     }
 
+    /// The level and the passes that run, without what is left out; none for levels without passes.
+    pub(crate) fn passes(&self) -> (Level, Pipeline) {
+        let (level, pipeline) = match &self.engine {
+            Engine::Plan(Some((level, pipeline))) => (*level, pipeline.clone()),
+            _ => (Level::Exact, Pipeline::new(Vec::new())),
+        };
+        (level, self.without.iter().fold(pipeline, |pipeline, name| pipeline.without(name)))
+    }
+
     /// Names to leave out that no pass and no rule has: a typing mistake would change nothing.
     pub(crate) fn unknown_names(&self) -> Vec<Problem> {
         let Engine::Plan(Some((_, pipeline))) = &self.engine else { return Vec::new() };

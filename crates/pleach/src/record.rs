@@ -7,12 +7,12 @@ use pleach_graph::{Gradient, Root};
 use pleach_ops::prelude::*;
 use pleach_ops::{Kind, Variable, choices, tag_of};
 use pleach_optim::{Lbfgs, OptimError, Optimizer, Trained};
-use pleach_passes::{Ledger, PassCx, Pipeline, Totals};
+use pleach_passes::{Culprit, Ledger, PassCx, Totals};
 
 use crate::accumulate;
 use crate::compile::Engine as Wanted;
 use crate::step::{Engine, Gather};
-use crate::{Compile, CompileError, LbfgsRecording, Problem, Report, Step, Unreached};
+use crate::{Compile, CompileError, LbfgsRecording, Optimized, Problem, Report, Step, Unreached};
 
 /// Nodes of the largest graph whose memory is planned after every pass, for the ledger. That of a
 /// larger one is estimated by the lives of its values.
@@ -119,17 +119,86 @@ impl<'g> Recording<'g> {
     /// [`CompileError`] with every independent problem of the graph.
     #[track_caller]
     pub fn compile(self, compile: Compile) -> Result<Step, CompileError> {
-        let g = self.graph;
         // What the update records comes from the user's line, not from the facade's.
-        let _at = g.at();
-        let before = g.roots();
-        let built = self.build(compile);
-        // The graph may be recorded further and compiled again: it keeps only its own outputs.
-        restore(g, &before);
-        built
+        let _at = self.graph.at();
+        self.prepared(&compile, |g, prepared| {
+            let Prepared { mut ledger, mut report, gather } = prepared;
+            let engine = engine(g, &compile, &mut ledger)?;
+            if let Engine::Plan(plan) = &engine {
+                report.plan = Some(plan.report().clone());
+            }
+            report.ledger = ledger;
+            Ok(Step { engine, gather, gathered: false, report })
+        })
     }
 
-    fn build(self, compile: Compile) -> Result<Step, CompileError> {
+    /// What the passes make of the step, and how: the graphs before and after, the ledger, and
+    /// which rules made each node. Nothing is planned.
+    ///
+    /// # Errors
+    /// As [`Recording::compile`], but for what planning refuses.
+    #[track_caller]
+    pub fn optimize(self, compile: Compile) -> Result<Optimized, CompileError> {
+        let _at = self.graph.at();
+        self.prepared(&compile, |g, prepared| {
+            let (level, pipeline) = compile.passes();
+            let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
+            let mut cx = PassCx::new(level, &evaluate).peak(&Plan::peak_bytes).traced();
+            let mut ledger = prepared.ledger;
+            let (after, _) = pipeline.run(g, &mut cx, &mut ledger)?;
+            let (before, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
+            let trace = cx.trace().cloned().unwrap_or_default();
+            Ok(Optimized { before, after, ledger, trace })
+        })
+    }
+
+    /// The first rewrite after which the step is `broken`, with its rule and your line; `None` if
+    /// all of them together do not break it. The predicate gets the step compiled with fewer
+    /// rewrites and may do anything with it: run it on a new state, compare the loss, look at the
+    /// report. A step that is [accumulated](Recording::accumulate) is bisected as if it were not.
+    ///
+    /// # Errors
+    /// As [`Recording::compile`]. A step that cannot be planned counts as broken.
+    #[track_caller]
+    pub fn bisect(
+        mut self,
+        compile: Compile,
+        mut broken: impl FnMut(&mut Step) -> bool,
+    ) -> Result<Option<Culprit>, CompileError> {
+        let _at = self.graph.at();
+        if let Some(training) = &mut self.training {
+            training.micro = training.micro.min(1);
+        }
+        self.prepared(&compile, |g, _| {
+            let (level, pipeline) = compile.passes();
+            let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
+            let fails = |new: &Graph| match Plan::compile(new, &g.inputs(), compile.options) {
+                Ok(plan) => {
+                    let report = Report { plan: Some(plan.report().clone()), ..Report::default() };
+                    let engine = Engine::Plan(Box::new(plan));
+                    broken(&mut Step { engine, gather: None, gathered: false, report })
+                }
+                Err(_) => true,
+            };
+            Ok(pleach_passes::bisect(&pipeline, g, || PassCx::new(level, &evaluate), fails)?)
+        })
+    }
+
+    /// Records gradients and update, asks for the outputs, and goes on from there. The graph may be
+    /// recorded further and compiled again: it keeps only its own outputs.
+    fn prepared<T>(
+        self,
+        compile: &Compile,
+        then: impl FnOnce(&Graph, Prepared) -> Result<T, CompileError>,
+    ) -> Result<T, CompileError> {
+        let g = self.graph;
+        let before = g.roots();
+        let done = self.prepare(compile).and_then(|prepared| then(g, prepared));
+        restore(g, &before);
+        done
+    }
+
+    fn prepare(self, compile: &Compile) -> Result<Prepared, CompileError> {
         let g = self.graph;
         let mut ledger = Ledger::default();
         let mut problems: Vec<Problem> = g.errors().iter().cloned().map(Problem::Build).collect();
@@ -164,7 +233,7 @@ impl<'g> Recording<'g> {
                 accumulate::add(g, &trained);
                 self.ask();
                 g.check().map_err(CompileError::of_graph)?;
-                let engine = engine(g, &compile, &mut Ledger::default())?;
+                let engine = engine(g, compile, &mut Ledger::default())?;
                 gather = Some(Gather { engine, runs: training.micro });
                 restore(g, &roots);
                 trained = accumulate::mean(g, trained, training.micro);
@@ -179,17 +248,12 @@ impl<'g> Recording<'g> {
         };
         let to_train: HashSet<&Variable> = trained.iter().map(|t| &t.param).collect();
         let is_trained = |v: &Variable| to_train.contains(v);
-        let mut report = Report {
+        let report = Report {
             trained: names(&mut trained.iter().map(|t| &t.param)),
             frozen: names(&mut used.iter().filter(|v| !is_trained(v))),
             ..Report::default()
         };
-        let engine = engine(g, &compile, &mut ledger)?;
-        if let Engine::Plan(plan) = &engine {
-            report.plan = Some(plan.report().clone());
-        }
-        report.ledger = ledger;
-        Ok(Step { engine, gather, gathered: false, report })
+        Ok(Prepared { ledger, report, gather })
     }
 
     /// Makes the outputs those of the graph.
@@ -252,6 +316,13 @@ impl<'g> Training<'g> {
     }
 }
 
+/// A graph with gradients and update, before any pass.
+struct Prepared {
+    ledger: Ledger,
+    report: Report,
+    gather: Option<Gather>,
+}
+
 /// What runs the graph as it is: the interpreter, or a plan of what the passes make of it.
 fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, CompileError> {
     let (inputs, options) = (g.inputs(), compile.options);
@@ -261,11 +332,10 @@ fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, C
             Engine::Interpreted(Box::new(Interpreted::new(copy, &inputs)?))
         }
         Wanted::Plan(None) => Engine::Plan(Box::new(Plan::compile(g, &inputs, options)?)),
-        Wanted::Plan(Some((level, pipeline))) => {
-            let without = |pipeline: Pipeline, name: &String| pipeline.without(name);
-            let pipeline = compile.without.iter().fold(pipeline.clone(), without);
+        Wanted::Plan(Some(_)) => {
+            let (level, pipeline) = compile.passes();
             let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
-            let mut cx = PassCx::new(*level, &evaluate);
+            let mut cx = PassCx::new(level, &evaluate);
             if g.len() <= PLANNED {
                 cx = cx.peak(&Plan::peak_bytes);
             }

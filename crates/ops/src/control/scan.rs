@@ -1,5 +1,6 @@
 //! `scan`: a loop as a node.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use pleach_graph::{Body, Grad as Flow, GradError, NodeId, Operator, Simpler, Traits, TypeError};
@@ -191,10 +192,14 @@ impl Loop {
         }
     }
 
-    /// The work of all steps.
+    /// The work of all steps. What computes several results counts once.
     pub fn cost(&self) -> Cost {
         let nodes = self.body.nodes();
-        let step = nodes[self.body.params()..].iter().map(|node| {
+        let mut met: HashSet<(Op, &[NodeId])> = HashSet::new();
+        let step = nodes[self.body.params()..].iter().filter(|node| {
+            node.op.family().is_none_or(|family| met.insert((family, &node.inputs[..])))
+        });
+        let step = step.map(|node| {
             let types: Vec<&Type> = node.inputs.iter().map(|i| &nodes[i.index()].ty).collect();
             node.op.cost(&types, &node.ty)
         });

@@ -1,9 +1,10 @@
 //! Both sides of a rule, generated from the rule, against each other.
 
 use pleach_graph::{Gradient, NodeId, NodeMap, Operator};
+use pleach_ops::Dims;
 use pleach_ops::prelude::*;
-use pleach_ops::{Dims, OPERATORS};
 
+use super::kitchen::operators;
 use super::laws::{Sample, interpreted, scale_of};
 use super::{agree, run};
 use crate::{Class, Level, Outcome, Pass, PassCx, Pattern, Rule, Simplify};
@@ -25,11 +26,38 @@ pub struct Held {
 type Word<'g> = (&'static str, Var<'g>);
 
 /// Ways to make a float value about which something is known, from an integer that is fed.
-const FACTS: [fn(Var<'_>) -> Var<'_>; 4] =
-    [|x| x, |x| x.tanh(), |x| x.tanh().exp(), |x| x.tanh().minimum(-0.5)];
+const FACTS: [fn(Var<'_>) -> Var<'_>; 6] = [
+    |x| x,
+    |x| x.tanh(),
+    |x| x.tanh().exp(),
+    |x| x.tanh().minimum(-0.5),
+    // As far as exponentials, their products, and derivatives of their quotients stay in range.
+    |x| (x - 4.0).tanh() * 24.0,
+    |x| (x - 4.0).tanh() * 38.0,
+];
 
-const CONSTANTS: [f64; 14] =
-    [2.0, -0.5, 3.0, 0.1, -1.0, 1.0, 0.0, -0.0, 7.0, 1e30, -1e-30, 1e300, f64::INFINITY, f64::NAN];
+/// Where constants go wrong: near overflow and underflow of both types, and where a double holds
+/// no more integers.
+const CONSTANTS: [f64; 18] = [
+    2.0,
+    -0.5,
+    3.0,
+    0.1,
+    -1.0,
+    1.0,
+    0.0,
+    -0.0,
+    7.0,
+    1e30,
+    -1e-30,
+    1e300,
+    f64::INFINITY,
+    f64::NAN,
+    3e38,
+    1e-40,
+    1e-310,
+    9007199254740992.0,
+];
 
 /// A left side to build: shape, element type of its numbers, which words are booleans, which
 /// facts are known, which constants.
@@ -47,10 +75,11 @@ impl Case {
         if self.bools >> index & 1 == 1 {
             return g.input(word, BOOL, &self.shape);
         }
-        if rule.guards.is_empty() || !self.dtype.is_float() || self.facts == 0 {
+        let facts = self.facts / FACTS.len().pow(index as u32) % FACTS.len();
+        if rule.guards.is_empty() || !self.dtype.is_float() || facts == 0 {
             return g.input(word, self.dtype, &self.shape);
         }
-        FACTS[self.facts](g.input(word, I64, &self.shape).cast(self.dtype))
+        FACTS[facts](g.input(word, I64, &self.shape).cast(self.dtype))
     }
 
     fn build<'g>(
@@ -66,8 +95,11 @@ impl Case {
             Pattern::Any(word) => words.iter().find(|(w, _)| w == word).map(|(_, v)| *v),
             Pattern::Number(value) => full(*value),
             Pattern::Splat(word) => {
-                let salt: usize = word.bytes().map(usize::from).sum();
-                full(CONSTANTS[(self.constants * (salt % 5 + 1) + salt) % CONSTANTS.len()])
+                // `c` and `c1` are one digit of the case, `c2` the next.
+                let digit = usize::from(word.ends_with('2'));
+                full(
+                    CONSTANTS[self.constants / CONSTANTS.len().pow(digit as u32) % CONSTANTS.len()],
+                )
             }
             Pattern::Apply(name, plain, args) => {
                 let args: Vec<Var<'g>> =
@@ -75,10 +107,7 @@ impl Case {
                 let types: Vec<Type> = args.iter().map(|a| a.ty()).collect::<Option<_>>()?;
                 let ty = |op: &Op| op.infer(&types.iter().collect::<Vec<_>>()).ok();
                 let dims = Dims { shape: self.shape.clone(), seed: 3, float: F64 };
-                let listed = OPERATORS.iter().filter(|info| info.name == *name);
-                let listed = listed.flat_map(|info| (info.samples)(&dims)).map(|s| s.op);
-                let known = extra.iter().filter(|op| op.name() == *name).cloned();
-                let any = plain.iter().cloned().chain(known).chain(listed);
+                let any = operators(name, plain.as_ref(), extra, &dims).into_iter();
                 // Of attributes that fit, those that reduce most.
                 let op = any.filter_map(|op| Some((ty(&op)?.numel(), op))).min_by_key(|(n, _)| *n);
                 let op = op?.1;
@@ -117,12 +146,10 @@ fn any_words(pattern: &Pattern) -> Vec<&'static str> {
     }
 }
 
-fn has_splats(pattern: &Pattern) -> bool {
-    match pattern {
-        Pattern::Splat(_) => true,
-        Pattern::Apply(_, _, args) => args.iter().any(has_splats),
-        _ => false,
-    }
+/// How many splats its left side has.
+fn splats(rule: &Rule) -> usize {
+    let words = rule.left.words();
+    ["c", "c1", "c2"].iter().filter(|c| words.contains(c)).count()
 }
 
 /// Does a rule keep what its classes promise? Its left side is built of random shapes, element
@@ -132,6 +159,8 @@ fn has_splats(pattern: &Pattern) -> bool {
 /// - values: the left side and what the rule makes of it;
 /// - gradients: `grad(rewrite(g))` against `grad(g)` within the class of gradients, and
 ///   `rewrite(grad(g))` against `grad(g)` within the class of values;
+/// - R, S: where left and right are fed NaNs and zeros among ordinary numbers, no NaN is hidden or
+///   made; where R combines constants, nothing overflows that did not;
 /// - S: in f32 no farther from the f64 value than the left side;
 /// - it does not fire where a guard does not hold, nor at a level that does not admit it.
 ///
@@ -142,13 +171,19 @@ pub fn holds(rule: &Rule, extra: &[Op]) -> Result<Held, String> {
     let words = any_words(&rule.left);
     let float = [F64, F32];
     let shapes: [&[usize]; 4] = [&[], &[1], &[5, 9], &[0, 2]];
-    let constants = if has_splats(&rule.left) { CONSTANTS.len() } else { 1 };
-    let facts = if rule.guards.is_empty() { 1 } else { FACTS.len() };
+    let splats = splats(rule);
+    // Facts are about words; of guards about constants alone it is enough to vary those.
+    let about = |word: &&str| rule.guards.iter().any(|guard| guard.words.contains(word));
+    let facts = if words.iter().any(about) { FACTS.len().pow(words.len() as u32) } else { 1 };
+    // All pairs of constants for one shape, each constant with itself for the others.
+    let all = CONSTANTS.len().pow(splats as u32);
+    let some = |shape: &[usize]| if shape == [1] { 1 } else { CONSTANTS.len().max(1) + 1 };
     for shape in shapes {
         for dtype in DType::ALL.into_iter().filter(|d| *d != BOOL) {
             for bools in 0..1 << words.len() {
                 for facts in 0..if float.contains(&dtype) { facts } else { 1 } {
-                    for constants in 0..constants {
+                    let step = if splats > 1 { some(shape) } else { 1 };
+                    for constants in (0..all).step_by(step) {
                         let shape = Shape::from(shape);
                         let case = Case { shape, dtype, bools, facts, constants };
                         one(rule, &case, extra, &mut held)
@@ -182,13 +217,18 @@ fn one(rule: &Rule, case: &Case, extra: &[Op], held: &mut Held) -> Result<(), St
     held.fired += 1;
     for seed in 0..8 {
         let odd = seed > 0;
-        // What is rounded is compared where numbers are ordinary; facts hold for all numbers.
-        if odd && matches!(rule.values, Class::Rounding | Class::Stabilizing) {
-            continue;
-        }
-        let feeds = sample.feeds(Key(seed), odd);
+        // What is rounded is compared where numbers are ordinary, NaN or zero; facts hold for all.
+        let rounded = matches!(rule.values, Class::Rounding | Class::Stabilizing);
+        let feeds = match odd {
+            true if rounded && seed > 3 => continue,
+            true if rounded => sample.holes(Key(seed)),
+            _ => sample.feeds(Key(seed), odd),
+        };
         values(rule, g, &new, &feeds)?;
         held.values += 1;
+    }
+    if rule.values == Class::Rounding && splats(rule) > 1 {
+        (4..8).try_for_each(|seed| no_overflow(g, &new, &sample.feeds(Key(seed), true)))?;
     }
     if rule.values == Class::Stabilizing && case.dtype == F32 {
         accurate(rule, case, extra, &sample, &new)?;
@@ -212,6 +252,16 @@ fn values(rule: &Rule, g: &Graph, new: &Graph, feeds: &[Tensor]) -> Result<(), S
     let scale = scale_of(g, feeds).map_err(why)?;
     agree(rule.values, &value(new, feeds)?, &value(g, feeds)?, scale)
         .map_err(|m| format!("values: {m}\n{g}to\n{new}"))
+}
+
+/// Where the left side is finite, is the right side?
+fn no_overflow(g: &Graph, new: &Graph, feeds: &[Tensor]) -> Result<(), String> {
+    let (left, right) = (value(g, feeds)?.to_f64s(), value(new, feeds)?.to_f64s());
+    let finite = |(l, r): (&f64, &f64)| !l.is_finite() || r.is_finite();
+    match left.iter().zip(&right).all(finite) {
+        true => Ok(()),
+        false => Err(format!("a finite value overflows\n{g}to\n{new}")),
+    }
 }
 
 /// In f32, is the right side no farther from the f64 value of the left than the left itself?

@@ -6,7 +6,7 @@ use pleach_tensor::{DType, Key, Tensor, Type};
 use crate::Class;
 
 /// Floats at which rewrites go wrong.
-const SPECIAL: [f64; 16] = [
+const SPECIAL: [f64; 18] = [
     f64::NAN,
     f64::INFINITY,
     f64::NEG_INFINITY,
@@ -22,6 +22,8 @@ const SPECIAL: [f64; 16] = [
     -3e38,
     1e308,
     88.0,
+    89.0,
+    -100.0,
     -1e-20,
 ];
 

@@ -1,0 +1,178 @@
+//! Pipelines beside each other, over all workloads.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::Table;
+use pleach::passes::Pipeline;
+use pleach::prelude::*;
+use serde::Serialize;
+
+use crate::step::chosen;
+use crate::times::Times;
+use crate::workload::WORKLOADS;
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A workload by name; all of them if none is named.
+    #[arg(long)]
+    workload: Vec<String>,
+    /// Also the default pipeline without each of its passes.
+    #[arg(long)]
+    each: bool,
+    /// Also the default pipeline without a pass or rule of this name.
+    #[arg(long)]
+    without: Vec<String>,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds to measure each.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+}
+
+/// One model and one pipeline.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    workload: &'static str,
+    pipeline: String,
+    threads: usize,
+    /// Nodes of the graph that is planned.
+    nodes: i64,
+    instructions: usize,
+    flops: u64,
+    /// Bytes that the instructions move, each by itself.
+    bytes: u64,
+    /// Bytes of the arena.
+    peak: usize,
+    /// Seconds to record, differentiate, optimize and plan.
+    compile_s: f64,
+    min_us: f64,
+    median_us: f64,
+}
+
+/// A way to compile: a level, and a pass that it leaves out.
+struct Way {
+    name: String,
+    level: fn() -> Compile,
+    without: Option<String>,
+}
+
+fn pipelines(options: &Options) -> Vec<Way> {
+    let level =
+        |name: &str, level: fn() -> Compile| Way { name: name.to_string(), level, without: None };
+    let mut all = vec![
+        level("unoptimized", Compile::unoptimized),
+        level("exact", Compile::exact),
+        level("default", Compile::default),
+    ];
+    let mut without = options.without.clone();
+    if options.each {
+        without.extend(Pipeline::default().passes().iter().map(|pass| pass.name().to_string()));
+    }
+    let mut met: Vec<String> = Vec::new();
+    for name in without {
+        if !met.contains(&name) {
+            all.push(Way {
+                name: format!("without {name}"),
+                level: Compile::default,
+                without: Some(name.clone()),
+            });
+            met.push(name);
+        }
+    }
+    all
+}
+
+/// Compiles and times every workload with every pipeline.
+///
+/// # Errors
+/// An unknown name; what the library refuses.
+pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
+    let wanted = chosen(&options.workload)?;
+    let mut rows = Vec::new();
+    for workload in WORKLOADS.iter().filter(|w| wanted.contains(&w.name)) {
+        for Way { name: pipeline, level, without } in pipelines(options) {
+            let compile = without.into_iter().fold(level(), |c, name| c.without(&name));
+            let compile = compile.threads(options.threads).no_fallback();
+            let mut training = workload.prepare_with(compile, || Ok(()))?;
+            let span = Duration::from_secs_f64(options.seconds.max(0.0));
+            let [min_us, median_us, _] = Times::of(span, || training.run().map(drop))?.spread();
+            let report = training.step.report();
+            let plan = report.plan.as_ref().ok_or("it is planned")?;
+            rows.push(Row {
+                workload: workload.name,
+                pipeline,
+                threads: options.threads,
+                nodes: report.ledger.sum().nodes,
+                instructions: plan.instructions(),
+                flops: plan.moved.iter().map(|m| m.flops).sum(),
+                bytes: plan.bytes_moved(),
+                peak: plan.arena_bytes,
+                compile_s: training.compile.as_secs_f64(),
+                min_us,
+                median_us,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows as a table.
+pub(crate) fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.set_header([
+        "workload",
+        "pipeline",
+        "nodes",
+        "instructions",
+        "MFLOP",
+        "MiB moved",
+        "MiB peak",
+        "compile s",
+        "min µs",
+        "median µs",
+    ]);
+    let mib = |bytes: f64| format!("{:.2}", bytes / f64::from(1 << 20));
+    for row in rows {
+        table.add_row([
+            row.workload.to_string(),
+            row.pipeline.clone(),
+            row.nodes.to_string(),
+            row.instructions.to_string(),
+            format!("{:.2}", row.flops as f64 / 1e6),
+            mib(row.bytes as f64),
+            mib(row.peak as f64),
+            format!("{:.3}", row.compile_s),
+            format!("{:.1}", row.min_us),
+            format!("{:.1}", row.median_us),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pipeline_is_a_row() {
+        let options = Options {
+            workload: vec!["logreg32_sgd".into()],
+            each: true,
+            without: vec!["fuse".into(), "mul_consts".into()],
+            threads: 1,
+            seconds: 0.0,
+        };
+        let rows = run(&options).expect("it runs");
+        let named = |name: &str| rows.iter().find(|row| row.pipeline == name).expect("a row");
+        let (plain, best) = (named("unoptimized"), named("default"));
+        assert!(best.nodes < plain.nodes && best.instructions < plain.instructions, "{rows:?}");
+        assert!(best.bytes < plain.bytes && best.min_us > 0.0, "{rows:?}");
+        assert!(named("without fuse").instructions > best.instructions, "{rows:?}");
+        let fuse = rows.iter().filter(|row| row.pipeline == "without fuse");
+        assert_eq!((fuse.count(), rows.len()), (1, 3 + 11 + 1), "{rows:?}");
+    }
+}
