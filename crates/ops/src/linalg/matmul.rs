@@ -16,7 +16,7 @@ use crate::prelude::rules::*;
 ///
 /// **Gradient** `da = dy · bᵀ`, `db = aᵀ · dy`.
 /// **Numerics** every element has one order of accumulation, given by the shapes alone. `k = 0`
-/// gives zeros. Integers wrap.
+/// gives zeros. A sum begins at +0, so zeros of both signs and negative ones add up to +0. Integers wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MatMul;
 
@@ -102,7 +102,10 @@ impl Primitive<2> for MatMul {
         let b_at = |i: usize, l: usize| (i / (m * n) * k + l) * n + i % n;
         if y.dtype().is_float() {
             let (a, b) = (a.to_f64s(), b.to_f64s());
-            return Ok(Tensor::build(y, |i| (0..k).map(|l| a[a_at(i, l)] * b[b_at(i, l)]).sum()));
+            // From +0, as kernels do it: `sum()` begins with -0.
+            return Ok(Tensor::build(y, |i| {
+                (0..k).fold(0.0, |sum, l| sum + a[a_at(i, l)] * b[b_at(i, l)])
+            }));
         }
         let (a, b) = (a.to_i64s(), b.to_i64s());
         Ok(Tensor::build_i64(y, |i| {
@@ -175,6 +178,18 @@ mod tests {
         assert_eq!(shape_of(&[2, 3], &[4, 5]), None);
         assert_eq!(shape_of(&[], &[3]), None);
         assert_eq!(shape_of(&[2, 2, 3], &[3, 3, 4]), None);
+    }
+
+    #[test]
+    fn sums_begin_at_plus_zero() {
+        for k in [0, 1, 3] {
+            let g = Graph::new();
+            let (a, b) = (g.input("a", F64, [1, k]), g.input("b", F64, [k, 1]));
+            let y = a.matmul(b);
+            let (a, b) =
+                (Tensor::full(&a.ty().unwrap(), -0.0), Tensor::full(&b.ty().unwrap(), 1.0));
+            assert_eq!(y.eval(&[&a, &b]).unwrap().to_f64s()[0].to_bits(), 0, "{k}");
+        }
     }
 
     #[test]
