@@ -1,7 +1,9 @@
 //! All engines on one random graph: forward, backward and update.
 
+use std::collections::HashSet;
+
 use pleach_exec::{Interpreted, Options, Plan, State};
-use pleach_graph::Rewrite;
+use pleach_graph::{NodeId, Rewrite};
 use pleach_ops::prelude::*;
 use pleach_passes::testing::{Recipe, Sample, agree, obfuscate, scale_of, shrink};
 use pleach_passes::{Class, Ledger, Level, PassCx, Pipeline, Price};
@@ -72,9 +74,14 @@ fn run(g: &Graph, sample: &Sample, threads: usize, feeds: &[Tensor]) -> Result<N
         let outputs = plan.run(&mut state, feeds).map_err(|e| format!("run: {e}"))?;
         all.extend(outputs.tensors());
     }
-    let names: Vec<String> = state.variables().map(|v| v.name().to_string()).collect();
-    all.extend(names.into_iter().filter_map(|n| Some((n.clone(), state.value(&n).ok()?))));
-    // Which variables a plan needs depends on what was pruned, not what they hold.
+    // Those that no step assigns hold what they began with, if a plan needs them at all.
+    let assigned: HashSet<NodeId> = g.roots().iter().filter_map(|root| root.target).collect();
+    let name = |id: &NodeId| match g.op(*id) {
+        Op::Variable(variable) => Some(variable.name().to_string()),
+        _ => None,
+    };
+    let names = assigned.iter().filter_map(name);
+    all.extend(names.filter_map(|n| Some((n.clone(), state.value(&n).ok()?))));
     all.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
 }

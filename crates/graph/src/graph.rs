@@ -149,6 +149,15 @@ impl<O: Operator> Graph<O> {
         Some(f(tape.node(id.index())))
     }
 
+    /// What `f` tells of the node and the types of its operands. As [`Graph::peek`].
+    pub fn peek_typed<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>, &[&Type]) -> T) -> Option<T> {
+        let inner = self.inner.borrow();
+        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len())?;
+        let node = tape.node(id.index());
+        let types = node.inputs.iter().map(|x| &tape.node(x.index()).ty);
+        Some(f(node, &types.collect::<SmallVec<[&Type; 4]>>()))
+    }
+
     fn read<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> T {
         self.peek(id, f).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
@@ -415,15 +424,6 @@ impl<O: Operator> Graph<O> {
             }
         };
         NodeId::in_frame(frame, index)
-    }
-
-    /// What `f` tells of the node and the types of its operands. As [`Graph::peek`].
-    pub fn peek_typed<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>, &[&Type]) -> T) -> Option<T> {
-        let inner = self.inner.borrow();
-        let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len())?;
-        let node = tape.node(id.index());
-        let types = node.inputs.iter().map(|x| &tape.node(x.index()).ty);
-        Some(f(node, &types.collect::<SmallVec<[&Type; 4]>>()))
     }
 }
 
