@@ -51,6 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loss = optimized.output("loss").ok_or("there is a loss")?;
     println!("the loss comes from");
     optimized.explain(loss).iter().for_each(|cause| println!("  {cause}"));
+    // `dot -Tsvg` draws it: every node in the colour of the last pass that made it.
+    std::fs::create_dir_all("out/optimize_a_graph")?;
+    std::fs::write("out/optimize_a_graph/step.dot", optimized.dot())?;
 
     // Pipelines are values.
     let pipelines = [

@@ -2,12 +2,18 @@
 
 use std::fmt::Write;
 
-use crate::{Graph, Operator};
+use crate::{Graph, NodeId, Operator};
 
 impl<O: Operator> Graph<O> {
     /// The graph in dot: `dot -Tsvg` draws it. Dead nodes are dashed, outputs are doubly framed,
     /// assignments are red arrows back to their sources.
     pub fn dot(&self) -> String {
+        self.dot_with(|_| None)
+    }
+
+    /// As [`Graph::dot`]; `look` answers the colour of a node, in dot's notation, and what a pointer over
+    /// it shows beside where it was built.
+    pub fn dot_with(&self, look: impl Fn(NodeId) -> Option<(String, String)>) -> String {
         let live = self.live();
         let roots = self.roots();
         let mut frames = vec![1; live.len()];
@@ -16,11 +22,16 @@ impl<O: Operator> Graph<O> {
         for id in self.ids() {
             let node = self.node(id);
             let label = format!("{id} {}\n{}", node.op, node.ty);
-            let place = self.origin(id).first().map(ToString::to_string).unwrap_or_default();
+            let mut place = self.origin(id).first().map(ToString::to_string).unwrap_or_default();
+            let mut fill = String::new();
+            if let Some((colour, more)) = look(id) {
+                fill = format!(", color={colour:?}, penwidth=3");
+                place = format!("{place}\n{more}");
+            }
             let style = if live[id.index()] { "solid" } else { "dashed" };
             let _ = writeln!(
                 dot,
-                "  n{} [label={label:?}, tooltip={place:?}, style={style}, peripheries={}];",
+                "  n{} [label={label:?}, tooltip={place:?}, style={style}{fill}, peripheries={}];",
                 id.index(),
                 frames[id.index()]
             );

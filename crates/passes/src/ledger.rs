@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use pleach_graph::Site;
 
-use crate::{Delta, PassCx, Totals};
+use crate::{Delta, Machine, PassCx, Totals};
 
 /// One line of the ledger: what one stage of recording added, or what one rule changed in one run
 /// of a pass, all applications together.
@@ -68,6 +68,8 @@ pub struct Ledger {
     pub passes: Vec<PassRecord>,
     /// Variables that the graph recorded and no output needs.
     pub unused: Vec<String>,
+    /// By which time and energy are estimated.
+    pub machine: Machine,
 }
 
 impl Ledger {

@@ -5,7 +5,7 @@
 //! | optimize a graph | [`Pipeline`], [`Level`] |
 //! | write a pass | [`Pass`]: one file, one entry of a pipeline |
 //! | write a rule | [`Rule`], [`rules!`]: one line |
-//! | know what was done | [`Ledger`] |
+//! | know what was done | [`Ledger`]; what that is worth: [`Machine`] |
 //! | know which rules made a node | [`PassCx::traced`], [`Trace::explain`] |
 //! | find the rewrite that breaks something | [`bisect`] |
 //! | test a pass or a rule | [`testing`] |
@@ -14,6 +14,7 @@
 //! test suite knows the class.
 
 mod all_steps;
+mod associate;
 mod bisect;
 mod claims;
 mod class;
@@ -28,6 +29,7 @@ mod join;
 mod ledger;
 mod lookup;
 mod loops;
+mod machine;
 mod pass;
 mod pattern;
 mod pipeline;
@@ -42,6 +44,7 @@ pub mod testing;
 mod totals;
 mod trace;
 
+pub use associate::Associate;
 pub use bisect::{Culprit, bisect};
 pub use class::{Class, Classes, Level};
 pub use contract::Contract;
@@ -53,6 +56,7 @@ pub use hoist::Hoist;
 pub use join::Join;
 pub use ledger::{Entry, Ledger, PassRecord, Skip};
 pub use lookup::Lookup;
+pub use machine::Machine;
 pub use pass::{Evaluate, Outcome, Pass, PassCx, PassError};
 pub use pattern::{Match, Pattern};
 pub use pipeline::Pipeline;

@@ -7,8 +7,8 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx, PassError,
-    Prune, Pull, Share, Simplify, Stash, Totals,
+    Associate, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx,
+    PassError, Prune, Pull, Share, Simplify, Stash, Totals,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -35,6 +35,8 @@ impl Default for Pipeline {
             Arc::new(Simplify::default()),
             // Rules bring constants together.
             Arc::new(Fold),
+            // After rules, which bring products together; before products are made of sums.
+            Arc::new(Associate),
             // After rules, which simplify views; it makes views of views.
             Arc::new(Pull::default()),
             Arc::new(Contract),

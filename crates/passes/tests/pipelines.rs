@@ -66,6 +66,17 @@ fn the_ledger_is_json_of_a_stable_form() {
     assert_eq!((&first["name"], &first["entries"][0]["rule"]), (&"prune".into(), &"dead".into()));
     assert!(first["peak_bytes"].is_u64() && first["entries"][0]["site"].is_string());
     assert_eq!(json["unused"][0], "u");
+    // What lines are estimated to save adds up to what all save, as counts do.
+    let sum = |of: &str| -> f64 {
+        let passes = json["passes"].as_array().unwrap().iter();
+        let lines = passes.flat_map(|p| p["entries"].as_array().unwrap());
+        lines.map(|e| e["delta"][of].as_f64().unwrap()).sum()
+    };
+    for of in ["time_us", "energy_uj"] {
+        let change = json["total"][of].as_f64().unwrap() - json["recorded"][of].as_f64().unwrap();
+        assert!(change < 0.0 && (sum(of) - change).abs() < 1e-9 * change.abs(), "{of}");
+    }
+    assert_eq!(json["machine"]["measured"], false);
 }
 
 #[test]
@@ -83,7 +94,7 @@ fn passes_are_inserted_and_cut_off() {
     let p = || Pipeline::default();
     assert_eq!(
         names(p()),
-        "prune stash defer hoist lookup fold simplify fold pull contract join share prune fuse prune"
+        "prune stash defer hoist lookup fold simplify fold associate pull contract join share prune fuse prune"
     );
     assert_eq!(names(p().prefix(2)), "prune stash");
     let with =

@@ -1,9 +1,9 @@
 //! `Compile`: how a recording becomes a step.
 
 use pleach_exec::Options;
-use pleach_passes::{Level, Pipeline};
+use pleach_passes::{Level, Machine, Pipeline};
 
-use crate::Problem;
+use crate::{Problem, calibrate};
 
 /// What runs, and how it is optimized.
 ///
@@ -18,6 +18,7 @@ pub struct Compile {
     pub(crate) engine: Engine,
     pub(crate) options: Options,
     pub(crate) without: Vec<String>,
+    pub(crate) machine: Machine,
 }
 
 #[derive(Debug)]
@@ -28,7 +29,12 @@ pub(crate) enum Engine {
 
 impl Compile {
     fn new(engine: Engine) -> Compile {
-        Compile { engine, options: Options::default(), without: Vec::new() }
+        Compile {
+            engine,
+            options: Options::default(),
+            without: Vec::new(),
+            machine: Machine::default(),
+        }
     }
 
     /// The reference interpreter: slow, and obviously right.
@@ -51,6 +57,19 @@ impl Compile {
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads;
         self
+    }
+
+    /// The ledger estimates time and energy by this machine. Changes nothing else.
+    #[must_use]
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    /// The ledger estimates time by what this machine does, which takes about a second to measure.
+    #[must_use]
+    pub fn calibrated(self) -> Self {
+        self.machine(calibrate::measure())
     }
 
     /// An operator without a kernel is an error, instead of running in the interpreter.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../README.md")]
 
 mod accumulate;
+mod calibrate;
 mod compile;
 mod error;
 mod lbfgs;

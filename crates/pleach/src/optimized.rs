@@ -27,6 +27,39 @@ impl Optimized {
         self.trace.explain(node)
     }
 
+    /// The graph after the passes, as a picture in Graphviz's dot: a node has the colour of the last pass
+    /// that made it, and says which rules did. Below the graph stands which colour is which.
+    pub fn dot(&self) -> String {
+        let mut passes: Vec<String> = Vec::new();
+        for record in &self.ledger.passes {
+            if !passes.contains(&record.name) {
+                passes.push(record.name.clone());
+            }
+        }
+        // Hues as far apart as can be, from the hue-saturation-value triples that dot takes.
+        let count = passes.len().max(1) as f64;
+        let colour = |pass: &str| {
+            let at = passes.iter().position(|name| name == pass).unwrap_or(0);
+            format!("{:.3} 0.8 0.8", at as f64 / count)
+        };
+        let look = |id| {
+            let causes = self.explain(id);
+            let last = causes.last()?;
+            let told: Vec<String> = causes.iter().map(ToString::to_string).collect();
+            Some((colour(&last.pass), told.join("\n")))
+        };
+        let mut dot = self.after.dot_with(look);
+        dot.truncate(dot.trim_end().len() - 1);
+        for pass in &passes {
+            let colour = colour(pass);
+            dot.push_str(&format!(
+                "  {pass:?} [shape=plaintext, fontcolor={colour:?}, fontname=monospace];\n"
+            ));
+        }
+        dot.push_str("}\n");
+        dot
+    }
+
     /// The node of `after` that an output asks for.
     pub fn output(&self, name: &str) -> Option<NodeId> {
         self.after.roots().iter().find(|root| &*root.name == name).map(|root| root.value)

@@ -200,7 +200,7 @@ impl<'g> Recording<'g> {
 
     fn prepare(self, compile: &Compile) -> Result<Prepared, CompileError> {
         let g = self.graph;
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger { machine: compile.machine, ..Ledger::default() };
         let mut problems: Vec<Problem> = g.errors().iter().cloned().map(Problem::Build).collect();
         for (i, (name, value)) in self.outputs.iter().enumerate() {
             if !std::ptr::eq(value.graph(), g) {

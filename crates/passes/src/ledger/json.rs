@@ -16,36 +16,53 @@ impl Ledger {
     ///   "passes": [{ "name", "before": TOTALS, "after": TOTALS, "peak_bytes",
     ///                "entries": [{ "rule", "applications", "delta": TOTALS, "site" }],
     ///                "skipped": [{ "rule", "reason", "times", "site" }] }],
-    ///   "unused": [names of variables] }
-    /// TOTALS: { "nodes", "flops", "bytes", "params" }; site: a string or null
+    ///   "unused": [names of variables],
+    ///   "machine": { "gflops", "gbs", "pj_per_flop", "pj_per_byte", "measured" } }
+    /// TOTALS: { "nodes", "flops", "bytes", "params", "time_us", "energy_uj" }, the last two estimated;
+    /// site: a string or null
     /// ```
     pub fn to_json(&self) -> String {
-        let stage = |e: &Entry| json!({ "name": e.pass, "delta": totals(e.delta) });
+        let stage = |e: &Entry| json!({ "name": e.pass, "delta": totals(self, e.delta) });
+        let machine = &self.machine;
         let value = json!({
             "version": 1,
-            "recorded": totals(self.recorded()),
-            "total": totals(self.sum()),
+            "recorded": totals(self, self.recorded()),
+            "total": totals(self, self.sum()),
             "stages": self.stages().iter().map(stage).collect::<Vec<_>>(),
             "passes": self.passes.iter().map(|p| pass(self, p)).collect::<Vec<_>>(),
             "unused": self.unused,
+            "machine": {
+                "gflops": machine.gflops,
+                "gbs": machine.gbs,
+                "pj_per_flop": machine.pj_per_flop,
+                "pj_per_byte": machine.pj_per_byte,
+                "measured": machine.measured,
+            },
         });
         format!("{value:#}")
     }
 }
 
-fn totals(t: Totals) -> Value {
-    json!({ "nodes": t.nodes, "flops": t.flops, "bytes": t.bytes, "params": t.params })
+fn totals(ledger: &Ledger, t: Totals) -> Value {
+    json!({
+        "nodes": t.nodes,
+        "flops": t.flops,
+        "bytes": t.bytes,
+        "params": t.params,
+        "time_us": ledger.machine.micros(t),
+        "energy_uj": ledger.machine.microjoules(t),
+    })
 }
 
 fn site(site: Option<&Site>) -> Value {
     site.map_or(Value::Null, |site| Value::String(site.to_string()))
 }
 
-fn entry(e: &Entry) -> Value {
+fn entry(ledger: &Ledger, e: &Entry) -> Value {
     json!({
         "rule": e.rule,
         "applications": e.applications,
-        "delta": totals(e.delta),
+        "delta": totals(ledger, e.delta),
         "site": site(e.site.as_ref()),
     })
 }
@@ -62,10 +79,10 @@ fn skip(s: &Skip) -> Value {
 fn pass(ledger: &Ledger, p: &PassRecord) -> Value {
     json!({
         "name": p.name,
-        "before": totals(p.before),
-        "after": totals(p.after),
+        "before": totals(ledger, p.before),
+        "after": totals(ledger, p.after),
         "peak_bytes": p.peak,
-        "entries": ledger.of(p).iter().map(entry).collect::<Vec<_>>(),
+        "entries": ledger.of(p).iter().map(|e| entry(ledger, e)).collect::<Vec<_>>(),
         "skipped": p.skipped.iter().map(skip).collect::<Vec<_>>(),
     })
 }
