@@ -39,6 +39,9 @@ impl Arena {
         for output in outputs {
             last[output.slice.buffer.0 as usize] = end;
         }
+        // What is done once is there in all later runs.
+        let kept = lowered.once.kept.iter().enumerate().filter(|(_, kept)| **kept);
+        kept.for_each(|(s, _)| last[s] = end);
         let bytes = |s: usize| match lowered.storages[s] {
             Storage::Arena { bytes } => Some(bytes),
             _ => None,

@@ -78,6 +78,7 @@ impl Lowered {
         for Write { node, from, to } in late {
             self.copy(node, from, to);
         }
+        self.split_once(&outputs);
         outputs
     }
 

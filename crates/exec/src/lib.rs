@@ -24,6 +24,7 @@ mod lower_fused;
 mod lower_pool;
 mod lower_product;
 mod lower_scan;
+mod once;
 mod outputs;
 mod place;
 mod plan;

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::lower_fused::Siblings;
 use crate::lower_pool::Pools;
 use crate::lower_product::{Joined, factors};
+use crate::once::Once;
 use crate::scalar::ScalarBuilder;
 use crate::state::bytes;
 
@@ -63,6 +64,8 @@ pub(crate) struct Lowered {
     pub(crate) depth: usize,
     /// The loop of the graph itself that is being lowered.
     pub(crate) site: Option<NodeId>,
+    /// What is done once.
+    pub(crate) once: Once,
 }
 
 /// The interpreter behind an instruction.

@@ -11,7 +11,7 @@ use pleach_tensor::{Tensor, Type, for_dtype};
 
 use crate::arena::Arena;
 use crate::assign::{Output, map_slices};
-use crate::lower::{Lowered, Storage};
+use crate::lower::{Instr, Lowered, Storage};
 use crate::outputs::Source;
 use crate::{ExecError, Moved, Outputs, PlanReport, State};
 
@@ -39,6 +39,13 @@ const ARENA: BufferId = BufferId(0);
 #[derive(Debug)]
 pub struct Plan {
     program: Program,
+    /// What is done before it where it was not done yet, or where what it read has changed.
+    once: Program,
+    /// The state, and versions of the variables that `once` read when it was done.
+    done: Option<Vec<u64>>,
+    /// Places in the state of the variables that `once` reads; which variables the plan writes.
+    reads: (Vec<usize>, Vec<usize>),
+    writes: Vec<bool>,
     pool: Pool,
     arena: AlignedBuf,
     inputs: Vec<Input>,
@@ -115,17 +122,22 @@ impl Plan {
         );
         specs.extend(constants.iter().map(|c| BufferSpec { bytes: c.len(), writable: false }));
 
+        let then = lowered.instrs.split_off(lowered.once.instrs);
+        let first = std::mem::replace(&mut lowered.instrs, then);
         let mut kernels: BTreeMap<&'static str, usize> = BTreeMap::new();
         each_kernel(&mut lowered.instrs.iter().map(|i| &i.kernel), &mut |kernel| {
             *kernels.entry(kernel.name()).or_default() += 1;
         });
         let variable_bytes = lowered.variables.iter().map(|v| v.ty().bytes()).sum();
         let site = |id: NodeId| g.origin(id).first().map_or(String::new(), ToString::to_string);
-        let moved = lowered.instrs.iter();
-        let moved = moved.map(|i| Moved::new(&i.kernel, name(i.node), site(i.node))).collect();
+        let moved = |instrs: &[Instr]| -> Vec<Moved> {
+            let moved = |i: &Instr| Moved::new(&i.kernel, name(i.node), site(i.node));
+            instrs.iter().map(moved).collect()
+        };
         let report = PlanReport {
             kernels,
-            moved,
+            moved: moved(&lowered.instrs),
+            once: moved(&first),
             views: lowered.views,
             interpreted,
             arena_bytes: arena.bytes,
@@ -136,10 +148,16 @@ impl Plan {
             constant_bytes: constants.iter().map(AlignedBuf::len).sum(),
             threads: options.threads.max(1),
         };
-        let instrs = lowered.instrs.into_iter().map(|i| i.kernel).collect();
-        let program = Program::new(instrs, specs).map_err(|e| ExecError::Invalid(e.to_string()))?;
+        let program = |instrs: Vec<Instr>| {
+            let instrs = instrs.into_iter().map(|i| i.kernel).collect();
+            Program::new(instrs, specs.clone()).map_err(|e| ExecError::Invalid(e.to_string()))
+        };
         Ok(Plan {
-            program,
+            once: program(first)?,
+            program: program(lowered.instrs)?,
+            done: None,
+            reads: (lowered.once.variables, Vec::new()),
+            writes: written[first_variable as usize..first_constant as usize].to_vec(),
             pool: Pool::new(options.threads),
             arena: AlignedBuf::new(arena.bytes),
             inputs: inputs.to_vec(),
@@ -241,6 +259,7 @@ impl Plan {
         if self.state != state.id {
             self.locate(state)?;
         }
+        let stale = !self.once.instrs().is_empty() && !self.is_done(state);
         let mut bound = recycle(std::mem::take(&mut self.bound));
         bound.push(Bound::write(&mut self.arena));
         let fed = feed(&self.inputs, feeds, &mut bound);
@@ -250,24 +269,31 @@ impl Plan {
             bound.extend(self.constants.iter().map(|c| Bound::read_bytes(c.bytes())));
             for (entry, place) in state.entries.iter_mut().zip(&self.places) {
                 if let Some(place) = place {
+                    entry.version += u64::from(self.writes[*place]);
                     bound[first_variable + place] = Bound::write(&mut entry.value);
                 }
+            }
+            if stale {
+                let ran = run(&self.once, &mut bound, &self.pool);
+                ran.map_err(|error| of_run(error, &self.report.once))?;
             }
             let ran = match clocks {
                 None => run(&self.program, &mut bound, &self.pool),
                 Some(clocks) => run_timed(&self.program, &mut bound, &self.pool, clocks),
             };
-            ran.map_err(|error| match error {
-                RunError::Index { instr, index, len } => {
-                    ExecError::Index { op: self.report.moved[instr].node.clone(), index, len }
-                }
-                RunError::Host { instr, message } => {
-                    ExecError::Fallback { op: self.report.moved[instr].node.clone(), message }
-                }
-                other => ExecError::Invalid(other.to_string()),
-            })
+            ran.map_err(|error| of_run(error, &self.report.moved))
         });
         self.bound = recycle(bound);
+        if stale {
+            let versions = self.reads.1.iter().map(|&at| state.entries[at].version);
+            let done = self.done.get_or_insert_default();
+            done.clear();
+            done.extend(versions);
+            // What was not done to the end is not done.
+            if result.is_err() {
+                self.done = None;
+            }
+        }
         result?;
         Ok(self.outputs())
     }
@@ -275,6 +301,12 @@ impl Plan {
     /// The outputs of the last run; zeros before the first.
     pub fn outputs(&self) -> Outputs<'_> {
         Outputs(Source::Arena(&self.outputs, &self.arena))
+    }
+
+    /// Is what is done once done, for the values that the state holds now?
+    fn is_done(&self, state: &State) -> bool {
+        let versions = self.reads.1.iter().map(|&at| state.entries[at].version);
+        self.done.as_ref().is_some_and(|done| versions.eq(done.iter().copied()))
     }
 
     /// Finds the plan's variables in a state.
@@ -285,8 +317,20 @@ impl Plan {
         for (variable, &at) in places.iter().enumerate() {
             self.places[at] = Some(variable);
         }
+        self.reads.1 = self.reads.0.iter().map(|&variable| places[variable]).collect();
+        self.done = None;
         self.state = state.id;
         Ok(())
+    }
+}
+
+/// The error of a run of these instructions, with the node that failed.
+fn of_run(error: RunError, moved: &[Moved]) -> ExecError {
+    let op = |instr: usize| moved.get(instr).map_or(String::new(), |moved| moved.node.clone());
+    match error {
+        RunError::Index { instr, index, len } => ExecError::Index { op: op(instr), index, len },
+        RunError::Host { instr, message } => ExecError::Fallback { op: op(instr), message },
+        other => ExecError::Invalid(other.to_string()),
     }
 }
 

@@ -96,6 +96,9 @@ pub struct PlanReport {
     /// Every instruction that is not inside of a loop, in the order of execution, with the bytes
     /// that it moves.
     pub moved: Vec<Moved>,
+    /// Instructions that run once, and again when a variable that they read has changed: what they read is
+    /// no input, and nothing that the plan writes.
+    pub once: Vec<Moved>,
     /// Nodes that became views: no instruction, no memory.
     pub views: usize,
     /// Nodes that run in the reference interpreter, slowly and with allocation.
@@ -117,7 +120,7 @@ pub struct PlanReport {
 }
 
 impl PlanReport {
-    /// Number of instructions.
+    /// Number of instructions of every run.
     pub fn instructions(&self) -> usize {
         self.kernels.values().sum()
     }
@@ -137,6 +140,9 @@ impl fmt::Display for PlanReport {
         writeln!(f, "instructions   {} ({})", self.instructions(), kinds.join(", "))?;
         writeln!(f, "moved          {}", kib(self.bytes_moved() as usize))?;
         writeln!(f, "interpreted    {}", self.interpreted.len())?;
+        if !self.once.is_empty() {
+            writeln!(f, "once           {} instructions", self.once.len())?;
+        }
         writeln!(f, "views          {} nodes without an instruction", self.views)?;
         writeln!(
             f,

@@ -28,6 +28,8 @@ pub struct State {
 pub(crate) struct Entry {
     pub(crate) variable: Variable,
     pub(crate) value: AlignedBuf,
+    /// Changes with the value.
+    pub(crate) version: u64,
 }
 
 static STATES: AtomicU64 = AtomicU64::new(1);
@@ -68,7 +70,7 @@ impl State {
         }
         let at = self.entries.len();
         self.index.insert(variable.name().to_string(), at);
-        self.entries.push(Entry { variable, value: bytes(value) });
+        self.entries.push(Entry { variable, value: bytes(value), version: 0 });
         at
     }
 
@@ -129,6 +131,7 @@ impl State {
         }
         let at = self.index[name];
         self.entries[at].value = bytes(value);
+        self.entries[at].version += 1;
         Ok(())
     }
 

@@ -166,7 +166,8 @@ fn the_generator_reaches_every_kind_of_kernel() {
             ("in place", report.in_place),
             ("updated in place", report.updated_in_place),
         ];
-        let kernels = report.kernels.iter().map(|(&k, &n)| (k, n));
+        let once = report.once.iter().map(|moved| (moved.kernel, 1));
+        let kernels = report.kernels.iter().map(|(&k, &n)| (k, n)).chain(once);
         kernels.chain(more).for_each(|(k, n)| *kinds.entry(k).or_insert(0) += n);
     }
     assert_eq!(kinds.len(), 14, "{kinds:?}");
