@@ -31,6 +31,7 @@ impl Price {
             Op::Neg(_) | Op::Abs(_) | Op::Not(_) | Op::Add(_) => 1,
             Op::Sub(_) => 2,
             Op::Div(_) => 4,
+            Op::Pow(_) => 8,
             _ => 3,
         };
         Price { work: cost.flops + cost.bytes.saturating_sub(free), operators: 1, weight }

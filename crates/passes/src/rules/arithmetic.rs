@@ -35,6 +35,31 @@ pub(super) fn rules() -> Vec<Rule> {
         div_self:      F, F "x / x = 1"                  div(x, x) => 1.0 if nonzero(x);
 
         abs_neg:       E, E "|-x| = |x|"                 abs(neg(x)) => abs(x) if signed(x);
+        abs_twice:     E, Z "||x|| = |x|"                abs(abs(x)) => abs(x);
+        sign_twice:    E, E "sgn sgn x = sgn x"          sign(sign(x)) => sign(x);
+        floor_twice:   E, E "⌊⌊x⌋⌋ = ⌊x⌋"                floor(floor(x)) => floor(x);
+        ceil_twice:    E, E "⌈⌈x⌉⌉ = ⌈x⌉"                ceil(ceil(x)) => ceil(x);
+        round_twice:   E, E "rd rd x = rd x"             round(round(x)) => round(x);
+        trunc_twice:   E, E "tr tr x = tr x"             trunc(trunc(x)) => trunc(x);
+
+        max_consts:    E, R "max(max(x, a), b) = max(x, max(a, b))" maximum(maximum(x, c1), c2) => maximum(x, maximum(c1, c2));
+        min_consts:    E, R "min(min(x, a), b) = min(x, min(a, b))" minimum(minimum(x, c1), c2) => minimum(x, minimum(c1, c2));
+        max_absorbs:   E, R "max(max(x, y), x) = max(x, y)" maximum(maximum(x, y), x) => maximum(x, y);
+        min_absorbs:   E, R "min(min(x, y), x) = min(x, y)" minimum(minimum(x, y), x) => minimum(x, y);
+        max_scaled:    E, R "max a·x = a·max x"          max(mul(x, c)) => mul(max(x), c) if above_zero(c);
+        min_scaled:    E, R "min a·x = a·min x"          min(mul(x, c)) => mul(min(x), c) if above_zero(c);
+
+        matmul_left:   R, R "XY + XZ = X(Y + Z)"         add(matmul(x, y), matmul(x, z)) => matmul(x, add(y, z));
+        matmul_right:  R, R "YX + ZX = (Y + Z)X"         add(matmul(y, x), matmul(z, x)) => matmul(add(y, z), x);
+        matmul_less:   R, R "XY - XZ = X(Y - Z)"         sub(matmul(x, y), matmul(x, z)) => matmul(x, sub(y, z));
+        matmul_lesser: R, R "YX - ZX = (Y - Z)X"         sub(matmul(y, x), matmul(z, x)) => matmul(sub(y, z), x);
+        matmul_negs:   E, Z "(-X)(-Y) = XY"              matmul(neg(x), neg(y)) => matmul(x, y);
+        matmul_neg:    Z, Z "-((-X)Y) = XY"              neg(matmul(neg(x), y)) => matmul(x, y);
+        matmul_neg_r:  Z, Z "-(X(-Y)) = XY"              neg(matmul(x, neg(y))) => matmul(x, y);
+
+        pow_one:       E, E "x¹ = x"                     pow(x, 1.0) => x;
+        pow_half:      F, F "x^½ = √x"                   pow(x, 0.5) => sqrt(x) if positive(x);
+        pow_inverse:   R, R "x⁻¹ = 1 / x"                pow(x, -1.0) => div(1.0, x) if float(x);
 
         sum_neg:       Z, E "Σ(-x) = -Σx"                sum(neg(x)) => neg(sum(x));
         sum_scaled:    R, R "Σ(x·a) = (Σx)·a"            sum(mul(x, c)) => mul(sum(x), c) if ordinary(c);

@@ -10,6 +10,8 @@ pub(super) fn rules() -> Vec<Rule> {
         ln_one_plus:       S, S "ln(1 + x) = ln1p(x)"        ln(add(x, 1.0)) => ln_1p(x);
         ln_exp:            F, F "ln eˣ = x"                  ln(exp(x)) => x if moderate(x);
 
+        exp_minus_one:     S, S "eˣ - 1 = expm1(x)"          add(exp(x), -1.0) => expm1(x);
+        one_minus_exp:     S, S "1 - eˣ = -expm1(x)"         sub(1.0, exp(x)) => neg(expm1(x));
         one_minus_sigmoid: S, S "1 - σ(x) = σ(-x)"           sub(1.0, sigmoid(x)) => sigmoid(neg(x));
         logistic:          S, S "1 / (1 + e⁻ˣ) = σ(x)"       div(1.0, add(exp(neg(x)), 1.0)) => sigmoid(x);
 

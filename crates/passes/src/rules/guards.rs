@@ -85,6 +85,17 @@ pub fn power_of_two(g: &Graph, cs: &[NodeId]) -> Verdict {
     })
 }
 
+/// Are the constants floats, ordinary and above zero?
+pub fn above_zero(g: &Graph, cs: &[NodeId]) -> Verdict {
+    invertible(g, cs)?;
+    all(cs, "the factor is not above zero", |c| splat(g, c).is_some_and(|v| v > 0.0))
+}
+
+/// Are the values no NaN?
+pub fn number(g: &Graph, xs: &[NodeId]) -> Verdict {
+    all(xs, "it is not proved that the value is a number", |x| !Range::of(g, x).nan)
+}
+
 /// Are the values neither infinite nor NaN?
 pub fn finite(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the value is finite", |x| Range::of(g, x).is_finite())

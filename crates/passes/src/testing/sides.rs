@@ -170,7 +170,8 @@ pub fn holds(rule: &Rule, extra: &[Op]) -> Result<Held, String> {
     let mut held = Held::default();
     let words = any_words(&rule.left);
     let float = [F64, F32];
-    let shapes: [&[usize]; 4] = [&[], &[1], &[5, 9], &[0, 2]];
+    // A square is what products take on both sides.
+    let shapes: [&[usize]; 5] = [&[], &[1], &[5, 9], &[6, 6], &[0, 2]];
     let splats = splats(rule);
     // Facts are about words; of guards about constants alone it is enough to vary those.
     let about = |word: &&str| rule.guards.iter().any(|guard| guard.words.contains(word));
