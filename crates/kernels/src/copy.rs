@@ -62,11 +62,68 @@ pub(crate) unsafe fn load<T: Copy>(
     start: usize,
     n: usize,
 ) {
+    let rows = strides.split_last().filter(|_| n > 0 && start.is_multiple_of(dims[dims.len() - 1]));
+    // SAFETY of all: the caller's promise.
+    match rows {
+        // SAFETY: see above.
+        Some((&stride, outer)) if outer.iter().all(|&s| s == 0) => unsafe {
+            repeat(dst, src, stride, dims[outer.len()].min(n), n);
+        },
+        // SAFETY: see above; row `start / dims[1]` is the first.
+        Some((0, &[row])) => unsafe {
+            spread(dst, src.offset((start / dims[1]) as isize * row), row, dims[1], n);
+        },
+        // SAFETY: see above.
+        _ => unsafe {
+            segments(dims, strides, start, n, |at, stride, done, len| {
+                copy_row(dst.add(done), 1, src.offset(at), stride, len);
+            });
+        },
+    }
+}
+
+/// Writes the same row of `inner` elements over `n`: what is there is copied as a whole.
+///
+/// # Safety
+/// As for [`load`]; `inner` is not 0.
+unsafe fn repeat<T: Copy>(dst: *mut T, src: *const T, stride: isize, inner: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        segments(dims, strides, start, n, |at, stride, done, len| {
-            copy_row(dst.add(done), 1, src.offset(at), stride, len);
-        });
+    unsafe { copy_row(dst, 1, src, stride, inner) };
+    let mut done = inner;
+    while done < n {
+        let len = done.min(n - done);
+        // SAFETY: whole rows that are written, and room behind them.
+        unsafe { dst.add(done).copy_from_nonoverlapping(dst, len) };
+        done += len;
+    }
+}
+
+/// Elements that are written at once: of a short row, the next row overwrites what is too much.
+const AT_ONCE: usize = 8;
+
+/// Writes rows of `inner` equal elements, `n` in all; the next row's is `stride` further.
+///
+/// # Safety
+/// As for [`load`]; `inner` is not 0.
+unsafe fn spread<T: Copy>(dst: *mut T, src: *const T, stride: isize, inner: usize, n: usize) {
+    let (mut from, mut done) = (src, 0);
+    while done < n {
+        // SAFETY: an element of the source.
+        let value = unsafe { *from };
+        let end = n.min(done + inner);
+        let mut at = done;
+        while at < end {
+            if at + AT_ONCE <= n {
+                // SAFETY: room for so many; an array has the alignment of its elements.
+                unsafe { dst.add(at).cast::<[T; AT_ONCE]>().write([value; AT_ONCE]) };
+                at += AT_ONCE;
+            } else {
+                // SAFETY: room for one.
+                unsafe { dst.add(at).write(value) };
+                at += 1;
+            }
+        }
+        (from, done) = (from.wrapping_offset(stride), end);
     }
 }
 

@@ -22,6 +22,8 @@ struct Pairs {
     long: Slice,
     /// Strides of `long`, 0 along the axis indexed.
     off_axis: Strides,
+    /// The places, joined, with strides of indices, `short` and `off_axis`.
+    joined: Space,
     /// Its stride along that axis.
     stride: isize,
 }
@@ -38,13 +40,26 @@ impl Pairs {
         }
         let mut off_axis = long.strides.clone();
         off_axis[axis] = 0;
+        let joined = Space::new(&indices.dims, &[&indices.strides, &short.strides, &off_axis]);
         Ok(Pairs {
             indices: Indices::new(indices, long.dims[axis])?,
             short: short.clone(),
             long: long.clone(),
             off_axis,
+            joined,
             stride: long.strides[axis],
         })
+    }
+
+    /// Calls `f(long, short)` for all elements, in order.
+    ///
+    /// # Safety
+    /// As for [`Pairs::rows`].
+    unsafe fn all(&self, mem: Mem<'_>, f: impl FnMut(isize, isize)) {
+        let Space { dims, strides } = &self.joined;
+        let rows = 0..dims[..dims.len() - 1].iter().product();
+        // SAFETY: the caller's promise; the same places.
+        unsafe { self.walk(mem, dims, [&strides[0], &strides[1], &strides[2]], rows, f) };
     }
 
     /// Calls `f(long, short)` with the distances of the elements in a range of rows, in order.
@@ -52,16 +67,31 @@ impl Pairs {
     /// # Safety
     /// The slices and indices were checked for this memory, nobody writes the indices, and there
     /// are elements in a row.
-    unsafe fn rows(&self, mem: Mem<'_>, rows: Range<usize>, mut f: impl FnMut(isize, isize)) {
+    unsafe fn rows(&self, mem: Mem<'_>, rows: Range<usize>, f: impl FnMut(isize, isize)) {
         let Slice { dims, strides, .. } = &self.indices.slice;
+        // SAFETY: the caller's promise.
+        unsafe { self.walk(mem, dims, [strides, &self.short.strides, &self.off_axis], rows, f) };
+    }
+
+    /// Rows of places with these lengths, and strides of indices, `short` and `off_axis`.
+    ///
+    /// # Safety
+    /// As for [`Pairs::rows`]; the places are those of the indices.
+    unsafe fn walk(
+        &self,
+        mem: Mem<'_>,
+        dims: &[usize],
+        strides: [&Strides; 3],
+        rows: Range<usize>,
+        mut f: impl FnMut(isize, isize),
+    ) {
         let last = dims.len() - 1;
         let (inner, outer) = (dims[last] as isize, &dims[..last]);
         // SAFETY: the caller's promise.
         let base = unsafe { mem.ptr(&self.indices.slice) };
         let mut place = Place::new(outer, rows.start);
         for _ in rows {
-            let [i, s, l] = [strides, &self.short.strides, &self.off_axis]
-                .map(|s| (place.offset(&s[..last]), s[last]));
+            let [i, s, l] = strides.map(|s| (place.offset(&s[..last]), s[last]));
             for j in 0..inner {
                 // SAFETY: an element of the indices.
                 let index = unsafe { self.indices.get(base, i.0 + j * i.1) } as isize;
@@ -69,6 +99,11 @@ impl Pairs {
             }
             place.advance(outer);
         }
+    }
+
+    /// Are there so few elements that one task moves them all?
+    fn are_few(&self) -> bool {
+        (1..=TASK).contains(&self.joined.numel())
     }
 
     /// Length and number of rows.
@@ -96,13 +131,15 @@ impl Step for GatherPlan {
         // SAFETY: the slices were checked for this memory.
         unsafe { pairs.indices.check(mem)? };
         let (inner, rows) = pairs.count();
-        pool.ranges(rows, TASK / inner.max(1), |range| {
+        let few = pairs.are_few();
+        pool.ranges(rows, if few { rows } else { TASK / inner.max(1) }, |range| {
             // SAFETY: as above; indices are in range, and tasks write different rows.
             unsafe {
                 let (x, y) = (mem.ptr(&pairs.long), mem.ptr(&pairs.short));
                 for_size!(pairs.long.dtype.size(), T => {
                     let (x, y) = (x.cast::<T>(), y.cast::<T>());
-                    pairs.rows(mem, range, |from, to| *y.offset(to) = *x.offset(from));
+                    let copy = |from, to| *y.offset(to) = *x.offset(from);
+                    if few { pairs.all(mem, copy) } else { pairs.rows(mem, range, copy) }
                 });
             }
         });
@@ -138,10 +175,11 @@ impl ScatterAddPlan {
         // SAFETY: the caller's promise; indices are in range.
         unsafe {
             let (y, dy) = (mem.ptr(&pairs.long).cast::<T>(), mem.ptr(&pairs.short).cast::<T>());
-            pairs.rows(mem, rows, |to, from| {
+            let add = |to, from| {
                 let y = y.offset(to);
                 *y = (*y).add(*dy.offset(from));
-            });
+            };
+            if pairs.are_few() { pairs.all(mem, add) } else { pairs.rows(mem, rows, add) }
         }
     }
 }
@@ -161,6 +199,8 @@ impl Step for ScatterAddPlan {
         let rows_per_part = rows / self.parts.max(1);
         let grain = TASK / (inner * rows_per_part).max(1);
         let parts = if rows == 0 { 0 } else { self.parts };
+        // Few elements are added by one task.
+        let grain = if pairs.are_few() { parts } else { grain };
         pool.ranges(parts, grain, |range| {
             let rows = range.start * rows_per_part..range.end * rows_per_part;
             for_num!(

@@ -7,6 +7,7 @@
 //! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
 //! | `row.rs` | a row times a matrix |
 //! | `choice.rs` | which of them, and which way round |
+//! | `single.rs` | small products: one call |
 //! | `library.rs` | the library `gemm`, an oracle |
 //!
 //! The order of a sum depends on the shape and the strides alone, never on the cut, the number of
@@ -23,6 +24,7 @@ mod pack;
 mod product;
 mod row;
 mod side;
+mod single;
 #[cfg(test)]
 mod tests;
 

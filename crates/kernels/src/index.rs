@@ -4,13 +4,15 @@ use pleach_tensor::DType;
 
 use crate::bind::Mem;
 use crate::program::Failure;
-use crate::space::Place;
+use crate::space::{Place, Space};
 use crate::{Fault, Slice};
 
 /// A slice of indices into an axis of length `len`.
 #[derive(Debug)]
 pub(crate) struct Indices {
     pub(crate) slice: Slice,
+    /// Its axes, joined.
+    space: Space,
     len: usize,
     wide: bool,
 }
@@ -19,7 +21,8 @@ impl Indices {
     pub(crate) fn new(slice: &Slice, len: usize) -> Result<Indices, Fault> {
         match slice.dtype {
             DType::I32 | DType::I64 => {
-                Ok(Indices { slice: slice.clone(), len, wide: slice.dtype == DType::I64 })
+                let space = Space::new(&slice.dims, &[&slice.strides]);
+                Ok(Indices { slice: slice.clone(), space, len, wide: slice.dtype == DType::I64 })
             }
             got => Err(Fault::DType { expected: DType::I64, got }),
         }
@@ -58,14 +61,11 @@ impl Indices {
     /// # Safety
     /// The slice was checked for this memory, and nobody writes it.
     pub(crate) unsafe fn check(&self, mem: Mem<'_>) -> Result<(), Failure> {
-        let Slice { dims, strides, .. } = &self.slice;
+        let (dims, strides) = (&self.space.dims, &self.space.strides[0]);
         // SAFETY: the caller's promise.
         let base = unsafe { mem.ptr(&self.slice) };
-        let (inner, outer) = match dims.split_last() {
-            Some((&inner, outer)) => (inner, outer),
-            None => (1, &[][..]),
-        };
-        let stride = strides.last().copied().unwrap_or(0);
+        let last = dims.len() - 1;
+        let (inner, outer, stride) = (dims[last], &dims[..last], strides[last]);
         let mut place = Place::new(outer, 0);
         for _ in 0..outer.iter().product() {
             let row = place.offset(&strides[..outer.len()]);

@@ -58,6 +58,7 @@ mod max_pool;
 mod max_pool_add;
 mod normal_cdf;
 mod num;
+mod one;
 mod patterns;
 mod pool;
 mod pow;

@@ -190,7 +190,7 @@ impl LoopPlan {
 }
 
 /// Number, lengths and element types of the slices against the program; the registers' types.
-fn check_loop(
+pub(crate) fn check_loop(
     program: &ScalarProgram,
     inputs: &[Slice],
     outputs: &[Slice],

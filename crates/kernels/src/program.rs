@@ -13,6 +13,7 @@ use crate::linalg::LinalgPlan;
 use crate::loop_plan::LoopPlan;
 use crate::max_pool::MaxPoolPlan;
 use crate::max_pool_add::MaxPoolAddPlan;
+use crate::one::OnePlan;
 use crate::random::{FoldInPlan, IotaPlan, RandomPlan};
 use crate::reduce::ReducePlan;
 use crate::repeat::RepeatPlan;
@@ -100,7 +101,10 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
     checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;
     Ok(match kernel {
         Kernel::Loop { program, inputs, outputs } => {
-            Box::new(LoopPlan::new(program, inputs, outputs)?)
+            match OnePlan::new(program, inputs, outputs)? {
+                Some(one) => Box::new(one),
+                None => Box::new(LoopPlan::new(program, inputs, outputs)?),
+            }
         }
         Kernel::Reduce { op, axes, input, output } => {
             Box::new(ReducePlan::new(*op, axes, input, output)?)
@@ -120,7 +124,7 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         Kernel::ArgSort { descending, input, output } => {
             Box::new(ArgSortPlan::new(*descending, input, output)?)
         }
-        Kernel::Gemm { a, b, c } => Box::new(GemmPlan::new(a, b, c)?),
+        Kernel::Gemm { a, b, c } => GemmPlan::new(a, b, c)?.step(),
         Kernel::Take { axis, x, indices, output } => {
             Box::new(TakePlan::new(*axis, x, indices, output)?)
         }

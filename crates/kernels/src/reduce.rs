@@ -18,6 +18,8 @@ use crate::reduce_order::{
 use crate::space::{Place, Space};
 use crate::{Axes, Fault, Pool, ReduceOp, Slice, Strides};
 
+/// So many columns have sums of their own size: most of the time would go to those that are not there.
+const FEW: usize = 32;
 /// Elements read by a task.
 const TASK: usize = 100_000;
 
@@ -111,8 +113,13 @@ impl ReducePlan {
                 });
                 // SAFETY: the columns exist, and tasks write different ones.
                 unsafe {
-                    let sums = self.columns::<T, J>(x, x_stride, n);
-                    store(y, sums.as_ptr(), &[n], &[y_stride], 0, n);
+                    if n <= FEW {
+                        let sums = self.columns::<T, J, FEW>(x, x_stride, n);
+                        store(y, sums.as_ptr(), &[n], &[y_stride], 0, n);
+                    } else {
+                        let sums = self.columns::<T, J, COLUMNS>(x, x_stride, n);
+                        store(y, sums.as_ptr(), &[n], &[y_stride], 0, n);
+                    }
                 }
             }
         });
@@ -207,20 +214,20 @@ impl ReducePlan {
     /// `n` columns side by side: rows in groups, groups in groups.
     ///
     /// # Safety
-    /// `x` is the first element of the first row (if there are rows).
-    unsafe fn columns<T: Num, J: Join<T>>(
+    /// `x` is the first element of the first row (if there are rows), and `n <= MOST`.
+    unsafe fn columns<T: Num, J: Join<T>, const MOST: usize>(
         &self,
         x: *const T,
         stride: isize,
         n: usize,
-    ) -> [T; COLUMNS] {
-        let mut levels = [[J::START; COLUMNS]; 3];
+    ) -> [T; MOST] {
+        let mut levels = [[J::START; MOST]; 3];
         let (dims, strides) = (&self.gone.dims, &self.gone.strides[0]);
         let (len, direct) = (self.gone.numel(), stride == 1 && dims.len() == 1);
-        let flush = |levels: &mut [[T; COLUMNS]; 3], from: usize| {
-            let done = std::mem::replace(&mut levels[from], [J::START; COLUMNS]);
+        let flush = |levels: &mut [[T; MOST]; 3], from: usize| {
+            let done = std::mem::replace(&mut levels[from], [J::START; MOST]);
             let [acc, x] = [levels[from + 1].as_mut_ptr().cast(), done.as_ptr().cast_mut().cast()];
-            // SAFETY: one row of at most COLUMNS elements in two different arrays.
+            // SAFETY: one row of at most MOST elements in two different arrays.
             unsafe { (self.loops.rows)(RowsArgs { acc, x, n, rows: 1, stride: 0 }) };
         };
         let mut place = Place::new(dims, 0);
@@ -235,7 +242,7 @@ impl ReducePlan {
                 }
             } else {
                 for _ in 0..rows {
-                    let mut copy = [MaybeUninit::<T>::uninit(); COLUMNS];
+                    let mut copy = [MaybeUninit::<T>::uninit(); MOST];
                     let copy = copy.as_mut_ptr().cast::<T>();
                     // SAFETY: a row of x, copied into a buffer of at least that length.
                     unsafe {
@@ -244,6 +251,10 @@ impl ReducePlan {
                     }
                     place.advance(dims);
                 }
+            }
+            if len <= ROWS {
+                // To join it with two beginnings would change no bit.
+                return levels[0];
             }
             flush(&mut levels, 0);
             if (start / ROWS + 1).is_multiple_of(ROWS) {

@@ -145,10 +145,12 @@ impl<T: Num, J: Join<T>> Body for Lines<T, J> {
             let values = if args.n < LANES {
                 let mut acc = [J::START; GROUP];
                 for i in 0..args.n {
-                    for (l, acc) in acc.iter_mut().enumerate() {
-                        // SAFETY: the contract: element `i` of a line.
-                        *acc = J::join(*acc, unsafe { *line(group * GROUP + l).get_unchecked(i) });
-                    }
+                    // Together first: a choice between elements that are far apart is no vector.
+                    // SAFETY: the contract: element `i` of a line.
+                    let x: [T; GROUP] = std::array::from_fn(|l| unsafe {
+                        *line(group * GROUP + l).get_unchecked(i)
+                    });
+                    join_all::<T, J>(&mut acc, &x);
                 }
                 acc
             } else {

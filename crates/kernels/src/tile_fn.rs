@@ -7,6 +7,7 @@ use pleach_tensor::DType;
 use crate::ScalarOp;
 use crate::copy::for_size;
 use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
+use crate::one::{One, OneArgs};
 use crate::special;
 use crate::trig::Turned;
 use crate::vector::{Body, Entry, Isa, compiled};
@@ -36,6 +37,20 @@ pub(crate) struct TileFns {
     pub(crate) apart: TileFn,
     /// The result takes the place of this operand.
     pub(crate) in_place: [Option<TileFn>; MAX_ARGS],
+    /// On one element, in registers.
+    pub(crate) one: Entry<OneArgs>,
+}
+
+impl TileFns {
+    /// Those of a loop that never takes the place of an operand.
+    fn apart<B: Body<Args = TileArgs>>(isa: Isa) -> TileFns {
+        TileFns { apart: compiled::<B>(isa), in_place: [None; MAX_ARGS], one: one::<B>() }
+    }
+}
+
+/// A loop on one element: no vectors, so one compilation is as good as all.
+pub(crate) fn one<B: Body<Args = TileArgs>>() -> Entry<OneArgs> {
+    compiled::<One<B>>(Isa::Portable)
 }
 
 /// An operation on `K` elements of one type. Bit `i` of `SCALARS`: operand `i` is one element.
@@ -99,7 +114,7 @@ select! { u8 u32 u64 }
 
 /// The functions of an operation that never takes the place of an operand.
 fn apart<A: Copy, F: Elementwise<A, K>, const K: usize>(isa: Isa) -> TileFns {
-    TileFns { apart: compiled::<Tile<A, F, K, NONE>>(isa), in_place: [None; MAX_ARGS] }
+    TileFns::apart::<Tile<A, F, K, NONE>>(isa)
 }
 
 /// The functions of an operation on `$K` operands that may take the place of one that is no single
@@ -108,10 +123,9 @@ macro_rules! everywhere {
     ($isa:expr, $A:ty, $F:ty, $K:ident: $($v:ident)*) => {{
         let mut in_place = [None; $crate::tile_fn::MAX_ARGS];
         everywhere!(@ in_place $isa, $A, $F, $K: $($v)*; 0 1 2 3 4 5 6);
-        let apart = $crate::vector::compiled::<
-            $crate::tile_fn::Tile<$A, $F, $K, { $crate::tile_fn::NONE }>,
-        >($isa);
-        $crate::tile_fn::TileFns { apart, in_place }
+        type Apart = $crate::tile_fn::Tile<$A, $F, $K, { $crate::tile_fn::NONE }>;
+        let (apart, one) = ($crate::vector::compiled::<Apart>($isa), $crate::tile_fn::one::<Apart>());
+        $crate::tile_fn::TileFns { apart, in_place, one }
     }};
     (@ $to:ident $isa:expr, $A:ty, $F:ty, $K:ident: ; $($i:literal)*) => {};
     (@ $to:ident $isa:expr, $A:ty, $F:ty, $K:ident: $v:ident $($vs:ident)*; $i:literal $($is:literal)*) => {
@@ -284,7 +298,6 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
             }
         };
     }
-    let alone = |apart| TileFns { apart, in_place: [None; MAX_ARGS] };
     let bool_only = |f: TileFns| (dtype == DType::Bool).then_some(f);
     match op {
         ScalarOp::Const(_) => None,
@@ -299,8 +312,8 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Sqrt => float!(Sqrt),
         ScalarOp::Erf => float!(Erf),
         ScalarOp::NormalCdf => float!(NormalCdf),
-        ScalarOp::Sin if dtype == DType::F32 => Some(alone(compiled::<Turned<0>>(isa))),
-        ScalarOp::Cos if dtype == DType::F32 => Some(alone(compiled::<Turned<1>>(isa))),
+        ScalarOp::Sin if dtype == DType::F32 => Some(TileFns::apart::<Turned<0>>(isa)),
+        ScalarOp::Cos if dtype == DType::F32 => Some(TileFns::apart::<Turned<1>>(isa)),
         ScalarOp::Sin => float!(Sin),
         ScalarOp::Cos => float!(Cos),
         ScalarOp::Sigmoid => float!(Sigmoid),
@@ -347,7 +360,7 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Less => num!(Less 2),
         ScalarOp::LessEqual => num!(LessEqual 2),
         ScalarOp::Select => {
-            for_size!(dtype.size(), T => Some(alone(compiled::<TileSelect<T>>(isa))))
+            for_size!(dtype.size(), T => Some(TileFns::apart::<TileSelect<T>>(isa)))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Copies of blocks of a matrix, whatever its axes in memory, to rows that lie close together.
 
+use std::mem::MaybeUninit;
+
 use super::blocks::DEPTH;
 use super::lanes::Lanes;
 use super::side::Side;
@@ -7,8 +9,10 @@ use super::side::Side;
 /// Places of up to [`DEPTH`] rows or columns, and how many from each on are neighbours.
 #[derive(Debug)]
 pub(super) struct Table {
-    at: [isize; DEPTH],
-    run: [u16; DEPTH],
+    at: [MaybeUninit<isize>; DEPTH],
+    run: [MaybeUninit<u16>; DEPTH],
+    /// How many are written.
+    len: usize,
 }
 
 /// Part of a [`Table`].
@@ -21,25 +25,32 @@ pub(super) struct Places<'a> {
 impl Table {
     #[inline(always)]
     pub(super) fn new() -> Table {
-        Table { at: [0; DEPTH], run: [0; DEPTH] }
+        let (at, run) =
+            ([const { MaybeUninit::uninit() }; DEPTH], [const { MaybeUninit::uninit() }; DEPTH]);
+        Table { at, run, len: 0 }
     }
 
     /// Rows, or columns, from number `start` on.
     #[inline]
     pub(super) fn fill(&mut self, side: &Side, start: usize, len: usize) {
-        side.places(start, &mut self.at[..len]);
+        let at = side.places(start, &mut self.at[..len]);
         let mut run = 0;
         for i in (0..len).rev() {
-            let joined = i + 1 < len && self.at[i + 1] == self.at[i] + 1;
+            let joined = i + 1 < len && at[i + 1] == at[i] + 1;
             run = if joined { run + 1 } else { 1 };
-            self.run[i] = run;
+            self.run[i].write(run);
         }
+        self.len = len;
     }
 
     /// Number `from` and the next.
     #[inline(always)]
     pub(super) fn part(&self, from: usize, len: usize) -> Places<'_> {
-        Places { at: &self.at[from..from + len], run: &self.run[from..from + len] }
+        // SAFETY: the first `len` of both are written.
+        let (at, run) = unsafe {
+            (self.at[..self.len].assume_init_ref(), self.run[..self.len].assume_init_ref())
+        };
+        Places { at: &at[from..from + len], run: &run[from..from + len] }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rows or the columns of a matrix, along one axis of memory or several.
 
+use std::mem::MaybeUninit;
+
 use crate::space::{Place, Space};
 use crate::{Axes, Strides};
 
@@ -33,9 +35,9 @@ impl Side {
         (self.dims[last], self.strides[last])
     }
 
-    /// Writes the places of rows (or columns) from number `start` on, in elements from the first.
+    /// The places of rows (or columns) from number `start` on, in elements from the first: fills `to`.
     #[inline]
-    pub(crate) fn places(&self, start: usize, to: &mut [isize]) {
+    pub(crate) fn places<'a>(&self, start: usize, to: &'a mut [MaybeUninit<isize>]) -> &'a [isize] {
         let (len, stride) = self.run();
         let last = self.dims.len() - 1;
         let mut place = Place::new(&self.dims, start);
@@ -44,11 +46,13 @@ impl Side {
             let first = place.offset(&self.strides);
             let count = (len - place.index(last)).min(to.len() - done);
             for (i, to) in to[done..done + count].iter_mut().enumerate() {
-                *to = first + i as isize * stride;
+                to.write(first + i as isize * stride);
             }
             done += count;
             place.next_row(&self.dims);
         }
+        // SAFETY: all are written.
+        unsafe { to.assume_init_ref() }
     }
 }
 
@@ -62,9 +66,8 @@ mod tests {
         let walk: Vec<isize> = (0..24).map(|i| i / 8 * 100 + i / 4 % 2 * 10 + i % 4).collect();
         for start in 0..24 {
             for len in 0..=24 - start {
-                let mut to = vec![-1; len];
-                side.places(start, &mut to);
-                assert_eq!(to, walk[start..start + len], "{start} {len}");
+                let mut to = vec![MaybeUninit::new(-1); len];
+                assert_eq!(side.places(start, &mut to), &walk[start..start + len], "{start} {len}");
             }
         }
         assert_eq!((side.is_straight(), side.run()), (false, (4, 1)));

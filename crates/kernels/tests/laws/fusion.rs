@@ -124,6 +124,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn one_element_has_the_bits_of_many(count in 1usize..40, seed: u64) {
+        let mut bench = Bench::new(seed);
+        let types = [F32, F32, F64, I32, DType::Bool].to_vec();
+        let mut p = program(&mut bench.rng, types.clone(), count);
+        let last = p.instrs[count - 1];
+        p.outputs.push(Reg((types.len() + count - 1) as u16));
+        let one: Vec<Slice> = types.iter().map(|&t| bench.input(t, &[], true)).collect();
+        let many = one.iter().map(|s| {
+            Slice { dims: [33][..].into(), strides: [0][..].into(), ..s.clone() }
+        });
+        let many = many.collect();
+        let [y, ys] = [&[][..], &[33]].map(|dims| bench.output(last.op.result(last.dtype), dims));
+        let kernel = |inputs, y: &Slice| {
+            Kernel::Loop { program: p.clone(), inputs, outputs: vec![y.clone()] }
+        };
+        let after = bench.run(vec![kernel(one, &y), kernel(many, &ys)]);
+        let got = read(&after, &y, &[]);
+        for i in 0..33 {
+            prop_assert!(same(got, read(&after, &ys, &[i])), "{i}: {got:?}\n{p:?}");
+        }
+    }
+}
+
 /// More live values than the first-level cache holds, then more than the tile buffer does.
 #[test]
 fn many_registers_shorten_tiles_until_they_are_refused() {

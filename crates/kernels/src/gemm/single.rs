@@ -1,0 +1,64 @@
+//! A small product: one block, found without a walk. What such a product takes is mostly calls.
+
+use super::blocks::Blocked;
+use super::choice::Way;
+use super::product::Matrices;
+use super::{GemmPlan, TASK};
+use crate::Pool;
+use crate::bind::Mem;
+use crate::program::{Failure, Step};
+
+/// Where an operand begins.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    buffer: u32,
+    byte: usize,
+    moves: isize,
+}
+
+/// A product that is one block.
+#[derive(Debug)]
+pub(crate) struct Single {
+    plan: GemmPlan,
+    starts: [Start; 3],
+}
+
+impl GemmPlan {
+    /// As a step: with its places found, if it is one block.
+    pub(crate) fn step(self) -> Box<dyn Step> {
+        let [m, n] = [self.rows.len, self.columns.len];
+        let small = m.saturating_mul(n).saturating_mul(self.k) < TASK;
+        let one = small && self.batch.numel() == 1 && self.rows.count() * self.columns.count() == 1;
+        if !one || self.operands.iter().any(|s| s.dims.contains(&0)) {
+            return Box::new(self);
+        }
+        let starts = self.operands.each_ref().map(|slice| {
+            let size = slice.dtype.size();
+            let moves = slice.moves.map_or(0, |moves| moves.by * size as isize);
+            Start { buffer: slice.buffer.0, byte: slice.offset * size, moves }
+        });
+        Box::new(Single { plan: self, starts })
+    }
+}
+
+impl Step for Single {
+    unsafe fn run(&self, mem: Mem<'_>, _: &Pool) -> Result<(), Failure> {
+        let GemmPlan { rows, columns, k, ref strides, ref sides, way, .. } = self.plan;
+        // SAFETY: the operands were checked for this memory, and are not empty.
+        let [a, b, c] = self.starts.map(|s| unsafe { mem.byte(s.buffer, s.byte, s.moves) });
+        let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = *strides;
+        let (m, n, add) = (rows.len, columns.len, false);
+        let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs, add };
+        // SAFETY: checked slices with these strides; c is apart from a and b. The sides give the
+        // places of elements of a and b.
+        unsafe {
+            match way {
+                Way::Direct(entry) => entry(p),
+                Way::Blocked { panels, tiles, pack_a } => {
+                    panels(Blocked { p, at: [0, 0], sides: &raw const *sides, tiles, pack_a });
+                }
+            }
+        }
+        Ok(())
+    }
+}
