@@ -5,14 +5,15 @@
 //! %3 = exp %2           =>   %2 = fused{…} %0 %1
 //! return %3                  return %2
 //! ```
-//! An operator joins the region of its first user, so nothing is computed twice; what is used
-//! elsewhere too is a further result of the region. No path leaves a region and comes back. Regions
+//! An operator joins the region of its first user; what is used elsewhere too is a further result of
+//! the region, or computed again where it is read, if that is quicker. No path leaves a region and comes back. Regions
 //! that update variables and read a value in common are one: a parameter and its slots are read once
 //! and written once. Splats become constants of the loop; views, reductions, products and random
 //! numbers stay outside. A region of one operator stays as it is. Class: kernel-exact, for the loop
 //! applies the same functions in the same order. Cost: O(nodes). Run last, after differentiation:
 //! rules do not look into regions.
 
+mod again;
 mod grow;
 
 use std::sync::Arc;
@@ -20,14 +21,17 @@ use std::sync::Arc;
 use pleach_graph::{Body, NodeId, Rewrite};
 use pleach_ops::{Fused, Graph, Op};
 use pleach_tensor::Type;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+use again::Again;
 use grow::{Units, joined};
 
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
+use crate::{Class, Classes, Delta, Outcome, Pass, PassCx, PassError, Totals};
 
-/// Name of the one rule of this pass.
+/// Names of the rules of this pass.
 const RULE: &str = "region";
+const AGAIN: &str = "recompute";
 
 /// Fuses elementwise regions.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +42,13 @@ pub struct Fuse {
     pub max_results: usize,
     /// Most operators of a region: each keeps a tile in the nearest cache.
     pub max_size: usize,
+    /// Bytes of a value from which on a region may compute it again instead of reading it.
+    pub recompute_from: usize,
 }
 
 impl Default for Fuse {
     fn default() -> Fuse {
-        Fuse { max_operands: 12, max_results: 8, max_size: 64 }
+        Fuse { max_operands: 12, max_results: 8, max_size: 64, recompute_from: 1 << 20 }
     }
 }
 
@@ -136,14 +142,24 @@ impl Pass for Fuse {
         if members.iter().all(Vec::is_empty) {
             return Ok(Outcome::Unchanged);
         }
-        let used = results(g, &regions);
+        let mut used = results(g, &regions);
+        let mut copies = vec![Vec::new(); g.len()];
+        let mut again = Vec::new();
+        if cx.may(AGAIN, Class::KernelExact) {
+            let count = members.iter().filter(|members| !members.is_empty()).count();
+            let most = cx.max_rewrites.map_or(usize::MAX, |left| left.saturating_sub(count));
+            (again, copies) = Again::find(g, *self, &units, &regions, &used, most, cx);
+        }
+        if !again.is_empty() {
+            used = needed(g, &regions, &mut members, &mut copies);
+        }
         let mut at: Vec<Option<NodeId>> = vec![None; g.len()];
         // Regions that stay apart, for no more rewrites are allowed.
         let mut apart = vec![false; g.len()];
         let (new, map) = g.rebuild_in(units.order(), |new, old, node, inputs| {
             let i = old.index();
             if let Some(r) = regions[i] {
-                apart[r] |= members[r][0] == old && !cx.may(RULE, Class::KernelExact);
+                apart[r] |= members[r].first() == Some(&old) && !cx.may(RULE, Class::KernelExact);
             }
             match regions[i].filter(|&r| !apart[r]) {
                 None => {
@@ -152,12 +168,14 @@ impl Pass for Fuse {
                     at[i] = (!dead).then(|| new.push(node.op.clone(), inputs));
                 }
                 // All results of a region are recorded when its first operator is met.
-                Some(r) if members[r][0] == old => {
+                Some(r) if members[r].first() == Some(&old) => {
                     let members = &members[r];
                     let results: Vec<NodeId> =
                         members.iter().copied().filter(|m| used[m.index()]).collect();
                     let start = new.len();
-                    if record(g, new, members, &results, &mut at).is_some() {
+                    let mut inside = [&members[..], &copies[r]].concat();
+                    inside.sort_unstable();
+                    if record(g, new, &inside, &results, &mut at).is_some() {
                         let gone: Totals = members.iter().map(|&m| Totals::of_node(g, m)).sum();
                         cx.applied(RULE, g, old, Totals::since(new, start) - gone);
                     }
@@ -166,8 +184,53 @@ impl Pass for Fuse {
             }
             at[i].map_or(Rewrite::Drop, Rewrite::Replace)
         });
+        again.into_iter().for_each(|x| cx.applied(AGAIN, g, x, Delta::default()));
         Ok(Outcome::Changed(new, map))
     }
+}
+
+/// Leaves in `members` and `copies`, by region, what something needs; says for every node whether its
+/// value is used outside of its region.
+fn needed(
+    g: &Graph,
+    regions: &[Option<usize>],
+    members: &mut [Vec<NodeId>],
+    copies: &mut [Vec<NodeId>],
+) -> Vec<bool> {
+    let live = g.live();
+    let mut copied: FxHashMap<NodeId, Vec<usize>> = FxHashMap::default();
+    for (r, copies) in copies.iter().enumerate() {
+        copies.iter().for_each(|&x| copied.entry(x).or_default().push(r));
+    }
+    let (mut own, mut used) = (vec![false; g.len()], vec![false; g.len()]);
+    let mut wanted: FxHashSet<(usize, NodeId)> = FxHashSet::default();
+    for root in g.roots() {
+        (own[root.value.index()], used[root.value.index()]) = (true, true);
+    }
+    for id in g.ids().rev().filter(|id| live[id.index()]) {
+        let (i, node) = (id.index(), g.node(id));
+        // Regions, or none, in which it is computed.
+        let mut places: Vec<Option<usize>> = if own[i] { vec![regions[i]] } else { vec![] };
+        let others = copied.get(&id).into_iter().flatten();
+        places.extend(others.filter(|&&r| wanted.contains(&(r, id))).map(|&r| Some(r)));
+        for (place, x) in places.iter().flat_map(|p| node.inputs.iter().map(move |x| (p, x))) {
+            let inside = place.is_some() && regions[x.index()] == *place;
+            match place {
+                Some(r) if !inside && copies[*r].contains(x) => {
+                    wanted.insert((*r, *x));
+                }
+                _ => {
+                    own[x.index()] = true;
+                    used[x.index()] |= !inside;
+                }
+            }
+        }
+    }
+    members.iter_mut().for_each(|members| members.retain(|m| own[m.index()]));
+    for (r, copies) in copies.iter_mut().enumerate() {
+        copies.retain(|&x| wanted.contains(&(r, x)));
+    }
+    used
 }
 
 /// Records the region of these operators, and notes in `at` where its results went.

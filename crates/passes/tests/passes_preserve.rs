@@ -31,7 +31,8 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Pull::default()),
         Arc::new(Contract),
         Arc::new(Fuse::default()),
-        Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3 }),
+        Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3, ..Fuse::default() }),
+        Arc::new(Fuse { recompute_from: 0, ..Fuse::default() }),
     ]
 }
 

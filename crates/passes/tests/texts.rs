@@ -312,6 +312,47 @@ fn fuse_leaves_single_operators_draws_and_stops_alone() {
     check_unchanged(Fuse::default(), draw);
 }
 
+/// A product that `head` reads before a sum and a region after it.
+fn read_twice(product: &str, head: &str, more: &str) -> String {
+    format!(
+        "{X}{Y}%1 = {product}\n%2 = neg %1\n%3 = sum(axes:[0]) {head}\n%4 = reshape(shape:[1]) %3
+        %5 = broadcast(shape:[3]) %4\n%6 = add %5 %1\n%7 = mul %6 %1\nreturn %7{more}"
+    )
+}
+
+#[test]
+fn fuse_computes_again_what_takes_longer_to_write_and_read() {
+    let pass = Fuse { recompute_from: 0, ..Fuse::default() };
+    let run_text = |pass: Fuse, text: &str| {
+        let (new, _) = run(&pass, &graph(text), &mut PassCx::reference(Level::Exact));
+        new.map_or_else(String::new, |g| g.to_string())
+    };
+    // The second region has three operands, so what it computes first is its %3.
+    let product =
+        |text: &str| ["mul", "pow"].iter().any(|op| text.contains(&format!("%3 = {op} %0 %1")));
+    let again = |text: &str| product(&run_text(pass, text));
+    let plain = read_twice("mul %x %y", "%2", "");
+    assert!(again(&plain), "{}", run_text(pass, &plain));
+    assert!(!run_text(pass, &plain).contains("fused(result"), "nothing else is written");
+    // Not what is small, what is written anyway, and what is slow.
+    assert!(!product(&run_text(Fuse::default(), &plain)));
+    assert!(!again(&read_twice("mul %x %y", "%1", "")));
+    assert!(!again(&read_twice("mul %x %y", "%2", "\nreturn %1")));
+    assert!(!again(&read_twice("pow %x %y", "%2", "")));
+}
+
+#[test]
+fn fuse_computes_nothing_again_that_would_take_memory() {
+    // The sum of two draws is one array; to compute it again, both would have to be kept.
+    let pass = Fuse { recompute_from: 0, ..Fuse::default() };
+    let draws = "%k = constant(ty:\"i64[]\",data:[1])\n%x = uniform(ty:\"f32[3]\") %k
+        %y = normal(ty:\"f32[3]\") %k\n";
+    let text = read_twice("mul %x %y", "%2", "").replace(&format!("{X}{Y}"), draws);
+    let (new, _) = run(&pass, &graph(&text), &mut PassCx::reference(Level::Exact));
+    let new = new.expect("it fires").to_string();
+    assert!(new.contains("fused(result: 1"), "{new}");
+}
+
 #[test]
 fn fuse_keeps_to_its_limits() {
     let chain = |n: usize| {
@@ -327,6 +368,8 @@ fn fuse_keeps_to_its_limits() {
     assert_eq!(regions(&chain(66), Fuse::default()), 2);
     assert_eq!(regions(&chain(65), Fuse::default()), 1, "one is left over");
     let sum = format!("{X}{Y}%1 = mul %x %y\n%2 = sub %1 %x\nreturn %2");
-    assert_eq!(regions(&sum, Fuse { max_operands: 1, max_results: 1, max_size: 9 }), 0);
-    assert_eq!(regions(&sum, Fuse { max_operands: 2, max_results: 1, max_size: 9 }), 1);
+    let limited =
+        |max_operands| Fuse { max_operands, max_results: 1, max_size: 9, ..Fuse::default() };
+    assert_eq!(regions(&sum, limited(1)), 0);
+    assert_eq!(regions(&sum, limited(2)), 1);
 }

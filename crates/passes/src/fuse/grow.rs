@@ -43,14 +43,14 @@ pub(super) struct Units<'g> {
     front: i64,
 }
 
-fn fusible(op: &Op) -> bool {
+pub(super) fn fusible(op: &Op) -> bool {
     op.traits().has(Traits::ELEMENTWISE) && {
         let identity = matches!(op, Op::StopGradient(_) | Op::StraightThrough(_));
         !identity && !matches!(op, Op::Custom(_))
     }
 }
 
-fn is_splat(g: &Graph, id: NodeId) -> bool {
+pub(super) fn is_splat(g: &Graph, id: NodeId) -> bool {
     matches!(g.node(id).op, Op::Full(_))
 }
 
@@ -130,6 +130,16 @@ impl<'g> Units<'g> {
     /// Number of operators of a unit's region, and of the values that it reads.
     pub(super) fn extent(&self, unit: usize) -> (usize, usize) {
         (self.units[unit].size, self.units[unit].operands.len())
+    }
+
+    /// All that a unit reads.
+    pub(super) fn operands(&self, unit: usize) -> &Operands {
+        &self.units[unit].operands
+    }
+
+    /// Where a unit is in the order of units.
+    pub(super) fn place(&self, unit: usize) -> i64 {
+        self.units[unit].place
     }
 
     /// All nodes: first those that need nothing, as they were, then the others unit by unit, each
