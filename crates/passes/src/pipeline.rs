@@ -8,7 +8,7 @@ use pleach_ops::{Graph, Op};
 use crate::loops;
 use crate::{
     Associate, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx,
-    PassError, Prune, Pull, Share, Simplify, Stash, Totals,
+    PassError, Pick, Prune, Pull, Share, Simplify, Stash, Totals,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -33,6 +33,8 @@ impl Default for Pipeline {
             // Before rules, which see constants.
             Arc::new(Fold),
             Arc::new(Simplify::default()),
+            // After rules, which take signs out of sums; what was scattered is often a constant.
+            Arc::new(Pick),
             // Rules bring constants together.
             Arc::new(Fold),
             // After rules, which bring products together; before products are made of sums.

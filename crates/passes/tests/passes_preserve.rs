@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
-    Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pipeline, Prune, Pull, Share,
-    Simplify, Stash,
+    Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick, Pipeline, Prune, Pull,
+    Share, Simplify, Stash,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -27,6 +27,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Defer::default()),
         Arc::new(Hoist::default()),
         Arc::new(Lookup),
+        Arc::new(Pick),
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),

@@ -94,7 +94,7 @@ fn passes_are_inserted_and_cut_off() {
     let p = || Pipeline::default();
     assert_eq!(
         names(p()),
-        "prune stash defer hoist lookup fold simplify fold associate pull contract join share prune fuse prune"
+        "prune stash defer hoist lookup fold simplify pick fold associate pull contract join share prune fuse prune"
     );
     assert_eq!(names(p().prefix(2)), "prune stash");
     let with =

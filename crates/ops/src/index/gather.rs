@@ -26,6 +26,11 @@ impl Gather {
     pub fn new(axis: usize) -> Gather {
         Gather { axis }
     }
+
+    /// The axis.
+    pub fn axis(&self) -> usize {
+        self.axis
+    }
 }
 
 impl<'g> Var<'g> {

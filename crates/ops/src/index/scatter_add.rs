@@ -30,7 +30,8 @@ impl ScatterAdd {
         ScatterAdd { axis: axis.try_into().unwrap_or(u32::MAX), len }
     }
 
-    fn axis(&self) -> usize {
+    /// The axis.
+    pub fn axis(&self) -> usize {
         self.axis as usize
     }
 }
