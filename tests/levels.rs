@@ -97,6 +97,33 @@ fn exact_gives_the_bits_of_unoptimized() {
     }
 }
 
+/// Images that lie side by side, pooled, flattened: what is in another order in memory is so at both levels.
+#[test]
+fn exact_gives_the_bits_of_unoptimized_for_images() {
+    let train = |compile: Compile| {
+        let params = Params::seeded(3);
+        let net = pleach::nn::zoo::LeNet::classic(&params);
+        let g = Graph::train();
+        let (x, y) = (g.input("x", F32, [16, 1, 28, 28]), g.input("y", I64, [16]));
+        let loss = net.call(x).cross_entropy(y);
+        let mut step = g.minimize(loss, Sgd::new(0.05)).compile(compile.no_fallback()).unwrap();
+        let mut state = State::new(&params);
+        let x = Tensor::normal(&Type::new(F32, [16, 1, 28, 28]).unwrap(), Key(1), 0.0, 1.0);
+        let y = Tensor::build_i64(&Type::new(I64, [16]).unwrap(), |i| i as i64 % 10);
+        let mut run = |_| step.run(&mut state, [&x, &y]).unwrap().scalar("loss").unwrap();
+        let losses: Vec<f64> = (0..3).map(&mut run).collect();
+        (losses, state.tensors(Kind::Param))
+    };
+    let plain = train(Compile::unoptimized());
+    for compile in [Compile::exact(), Compile::exact().threads(3)] {
+        let exact = train(compile);
+        assert_eq!(plain.0, exact.0);
+        same_bits(&plain.1, &exact.1, "images");
+    }
+    let near = train(Compile::default());
+    assert!(plain.0.iter().zip(&near.0).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs()));
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for sizes in SIZES {

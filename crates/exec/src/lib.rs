@@ -16,15 +16,18 @@
 
 mod arena;
 mod assign;
+mod borders;
 mod error;
 mod in_place;
 mod interpreted;
 mod lower;
+mod lower_attention;
 mod lower_fused;
 mod lower_pool;
 mod lower_product;
 mod lower_scan;
 mod once;
+mod order;
 mod outputs;
 mod place;
 mod plan;

@@ -11,6 +11,7 @@ use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
 use rustc_hash::FxHashMap;
 
+use crate::borders::Padded;
 use crate::lower_fused::Siblings;
 use crate::lower_pool::Pools;
 use crate::lower_product::{Joined, factors};
@@ -52,6 +53,8 @@ pub(crate) struct Lowered {
     splat_storage: FxHashMap<Scalar, BufferId>,
     /// Reshapes that only products read: they join axes and take no memory.
     pub(crate) joined: FxHashMap<NodeId, Joined>,
+    /// Memory with zeros around a value.
+    pub(crate) padded: FxHashMap<BufferId, Padded>,
     /// Nodes that became views.
     pub(crate) views: usize,
     /// Variables that the instruction which computes the new value writes at once.
@@ -196,6 +199,7 @@ impl Lowered {
             Lowering::Pad { before, value } => self.pad(id, (&before, value), node, types[0]),
             Lowering::Interpret => self.interpret(id, node),
             Lowering::Gemm => self.product(id, node),
+            Lowering::Reduce { op, axes } => self.reduce(id, op, &axes, node),
             lowering => self.kernel(id, lowering, node),
         };
         self.values.insert(id, slice);
@@ -256,7 +260,7 @@ impl Lowered {
             .collect();
         let y = builder.apply(op, types, &args);
         let program = builder.finish(&[y]);
-        let output = self.fresh(&node.ty);
+        let output = self.alike(&node.ty, &inputs);
         self.emit(id, Kernel::Loop { program, inputs, outputs: vec![output.clone()] });
         output
     }
@@ -293,6 +297,10 @@ impl Lowered {
             inner.offset += shift.sum::<usize>();
         }
         inner.dims = Axes::from_slice(ty.shape());
+        if value.to_bits() == 0 && ty.numel() > 0 {
+            let inside = before.iter().zip(ty.shape().iter()).map(|(&b, &n)| b..b + n).collect();
+            self.padded.insert(y.buffer, Padded { all: y.clone(), inside });
+        }
         let from = self.value(node.inputs[0]);
         self.copy(id, from, inner);
         y
@@ -316,7 +324,6 @@ impl Lowered {
         let mut operands = x.into_iter();
         let mut next = || operands.next().expect("the type rule counted the operands");
         let kernel = match lowering {
-            Lowering::Reduce { op, axes } => Kernel::Reduce { op, axes, input: next(), output },
             Lowering::ArgMax { axis } => Kernel::ArgMax { axis, input: next(), output },
             Lowering::ArgMin { axis } => Kernel::ArgMin { axis, input: next(), output },
             Lowering::ArgSort { descending } => {
@@ -335,6 +342,14 @@ impl Lowered {
                 let buffer = self.storage(Storage::Arena { bytes });
                 let work = Slice::new(buffer, DType::F64, 0, &dims);
                 Kernel::Linalg { op, inputs, work, output }
+            }
+            Lowering::Winograd(op) => {
+                let inputs = [next(), next()];
+                let size = op.work(&inputs[0].dims, &inputs[1].dims, y.dtype);
+                let bytes = size.saturating_mul(y.dtype.size());
+                let buffer = self.storage(Storage::Arena { bytes });
+                let work = Slice::new(buffer, y.dtype, 0, &[size]);
+                Kernel::Winograd { op, inputs, work, output }
             }
             Lowering::Take { axis } => Kernel::Take { axis, x: next(), indices: next(), output },
             Lowering::TakeAdd { axis, .. } => {

@@ -1,11 +1,13 @@
 //! Lowering of fused regions: one loop for all of its results that are asked for.
 
-use pleach_graph::{Node, NodeId};
-use pleach_kernels::{Kernel, Slice};
+use pleach_graph::{Body, Node, NodeId};
+use pleach_kernels::{Kernel, Lowering, Slice};
 use pleach_ops::{Fused, Op};
+use pleach_tensor::Type;
 use rustc_hash::FxHashMap;
 
 use crate::lower::Lowered;
+use crate::order::Lies;
 use crate::scalar::region;
 
 /// The live results of regions, by the operands of the region.
@@ -29,6 +31,22 @@ impl<'a> Siblings<'a> {
     }
 }
 
+/// How every value of a region would lie in memory of its own.
+fn lies(body: &Body<Op>, inputs: &[Slice]) -> Vec<Lies> {
+    let mut lies: Vec<Lies> = inputs.iter().map(Lies::of).collect();
+    for node in &body.nodes()[body.params()..] {
+        let operands = node.inputs.iter().map(|x| lies[x.index()].clone());
+        let types: Vec<&Type> = node.inputs.iter().map(|x| &body.nodes()[x.index()].ty).collect();
+        let own = match node.op.lower(&types, &node.ty) {
+            Lowering::Fill { .. } => Lies::Repeated,
+            Lowering::View(_) => operands.last().unwrap_or(Lies::Rows),
+            _ => Lies::together(operands),
+        };
+        lies.push(own);
+    }
+    lies
+}
+
 impl Lowered {
     /// Lowers a region: all of its results that are live, at the first of them. Answers `false` if
     /// it is no loop.
@@ -41,10 +59,15 @@ impl Lowered {
     ) -> bool {
         let found = siblings.of(fused, &node.inputs);
         let results: Vec<usize> = found.iter().map(|(_, fused)| fused.result()).collect();
-        let Some(program) = region(fused.body(), &results) else { return false };
+        let Some(program) = region(fused.body(), &results) else {
+            return self.attention(fused.body(), id, node, &found);
+        };
         let inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
         let types = fused.body().result_types().collect::<Vec<_>>();
-        let outputs: Vec<Slice> = results.iter().map(|&result| self.fresh(types[result])).collect();
+        let lies = lies(fused.body(), &inputs);
+        let memory =
+            |&result: &usize| self.memory(types[result], &lies[fused.body().results()[result]]);
+        let outputs: Vec<Slice> = results.iter().map(memory).collect();
         for (&(id, _), slice) in found.iter().zip(&outputs) {
             self.values.insert(id, slice.clone());
         }

@@ -139,8 +139,8 @@ impl Lowered {
                 let x_ty = &nodes[x.index()].ty;
                 if let Some(windows) = windows(node, x_ty) {
                     let input = self.value(x);
-                    let values = self.fresh(&node.ty.with_dtype(x_ty.dtype()));
-                    let numbers = self.fresh(&node.ty.with_dtype(DType::U8));
+                    let [values, numbers] = [x_ty.dtype(), DType::U8]
+                        .map(|dtype| self.pooled(&node.ty.with_dtype(dtype), &input, &windows));
                     let made = Made { windows, values, numbers };
                     let (windows, values) = (made.windows.clone(), made.values.clone());
                     let numbers = made.numbers.clone();
@@ -151,7 +151,7 @@ impl Lowered {
             }
             Part::Values(argmax) => {
                 let values = &pools.made[&argmax].values;
-                values.view(&View::Reshape, node.ty.shape()).expect("packed elements")
+                values.view(&View::Reshape, node.ty.shape()).expect("joined axes")
             }
             Part::Add(argmax) => {
                 let Made { windows, numbers, .. } = &pools.made[&argmax];
@@ -159,8 +159,10 @@ impl Lowered {
                 let places = &nodes[argmax.index()];
                 let shape = nodes[places.inputs[0].index()].ty.shape();
                 let dy = self.view(id, x, &View::Reshape, &places.ty.with_dtype(node.ty.dtype()));
-                let flat = self.fresh(&node.ty);
-                let output = flat.view(&View::Reshape, shape).expect("packed elements");
+                let dy = self.as_lies(id, dy, &numbers);
+                let ty = Type::new(node.ty.dtype(), shape.to_vec()).expect("as large as the value");
+                let output = self.pooled(&ty, &numbers, &windows);
+                let flat = output.view(&View::Reshape, node.ty.shape()).expect("joined axes");
                 self.emit(id, Kernel::MaxPoolAdd { windows, dy, numbers, output });
                 flat
             }

@@ -28,7 +28,7 @@ impl Joined {
         let plain = batch.iter().all(|&n| n == 1);
         let neighbours = self.slice.strides.contains(&1);
         let good = plain && (neighbours || !self.slice.is_injective());
-        good.then(|| Matrix { slice: self.slice.clone(), columns: last[1] })
+        good.then(|| Matrix { columns: last[1], ..self.slice.clone().into() })
     }
 
     /// The same, its axes in another order.
@@ -114,7 +114,8 @@ impl Lowered {
         let [a, b] = [0, 1].map(|i| {
             let x = node.inputs[i];
             let joined = self.joined.get(&x).and_then(Joined::matrix);
-            joined.unwrap_or_else(|| self.value(x).into())
+            let matrix = joined.unwrap_or_else(|| self.value(x).into());
+            self.with_borders(matrix, node.ty.rank())
         });
         let c = self.fresh(&node.ty);
         self.emit(id, Kernel::Gemm { a, b, c: c.clone() });

@@ -1,6 +1,6 @@
 //! The arithmetic of an instruction.
 
-use pleach_kernels::{Kernel, LinalgOp, RandomOp, ScalarOp, Slice};
+use pleach_kernels::{Kernel, LinalgOp, RandomOp, ScalarOp, Slice, WinogradOp};
 
 /// Operations of an instruction, counted as the operators' costs are: a multiply-add is 2, any
 /// function of one element 1, a copy or a constant none.
@@ -16,6 +16,7 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             let terms: u64 = a.slice.dims[axes..].iter().map(|&n| n as u64).product();
             times(numel(c), terms.saturating_mul(2))
         }
+        Kernel::Attention { causal, inputs, outputs, .. } => attention(*causal, inputs, outputs),
         Kernel::Reduce { input, .. }
         | Kernel::ArgMax { input, .. }
         | Kernel::ArgMin { input, .. }
@@ -31,6 +32,10 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             RandomOp::Uniform => times(numel(output), 20),
             RandomOp::Normal => times(numel(output), 40),
         },
+        Kernel::Winograd { op, inputs, output, .. } => match op {
+            WinogradOp::Convolve { .. } => winograd(&inputs[1], output),
+            WinogradOp::Weight { .. } => winograd(output, &inputs[1]),
+        },
         Kernel::Linalg { op, inputs, output, .. } => linalg(*op, inputs, output),
         Kernel::Repeat { length, body, .. } => {
             let step = body.iter().map(flops).fold(0, u64::saturating_add);
@@ -45,6 +50,19 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
     }
 }
 
+/// Two products of the weights of what is seen, and of their gradient five.
+fn attention(causal: bool, inputs: &[Slice], outputs: &[Slice]) -> u64 {
+    let [q, k, v, ..] = inputs else { return 0 };
+    let (width, heads) = (last(q), numel(k).checked_div(last(k)));
+    let keys = k.dims.len().checked_sub(2).map_or(1, |axis| k.dims[axis] as u64);
+    let rows = numel(q).checked_div(width).unwrap_or(0);
+    let each = heads.and_then(|all| rows.checked_div(all / keys.max(1))).unwrap_or(0);
+    // Of `each` queries of a head, the first sees one key, the next two.
+    let seen = if causal { keys.saturating_sub(each.min(keys) / 2) } else { keys };
+    let products = if outputs.len() == 1 { width + last(v) } else { 3 * width + 2 * last(v) };
+    times(times(rows, seen), 2 * products)
+}
+
 /// Elimination is `2n³/3`, Cholesky's `n³/3`, a triangular system `n²` a column.
 fn linalg(op: LinalgOp, inputs: &[Slice], output: &Slice) -> u64 {
     let Some(a) = inputs.first() else { return 0 };
@@ -55,6 +73,12 @@ fn linalg(op: LinalgOp, inputs: &[Slice], output: &Slice) -> u64 {
         LinalgOp::SolveTriangular { .. } => times(numel(output), last(a)),
         LinalgOp::Det | LinalgOp::LogAbsDet | LinalgOp::DetSign => cube / 3 * 2,
     }
+}
+
+/// 16 products for every four results, output and channel.
+fn winograd(w: &Slice, y: &Slice) -> u64 {
+    let tiles: u64 = y.dims[2..].iter().map(|&n| n.div_ceil(2) as u64).product();
+    times(32 * tiles, times((y.dims[0] * y.dims[1]) as u64, w.dims[1] as u64))
 }
 
 fn numel(slice: &Slice) -> u64 {

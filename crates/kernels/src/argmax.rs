@@ -10,7 +10,7 @@ use crate::space::Place;
 use crate::{Axes, Fault, Pool, Slice, Strides};
 
 /// Elements read by a task.
-const TASK: usize = 16_384;
+const TASK: usize = 4096;
 
 /// A checked argmax or argmin.
 #[derive(Debug)]

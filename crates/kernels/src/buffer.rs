@@ -1,6 +1,6 @@
 //! Aligned memory.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::TypeId;
 use std::ptr::NonNull;
 
@@ -8,6 +8,10 @@ use pleach_tensor::{DType, Element, for_dtype};
 
 /// Alignment of buffers: a cache line, and the widest vector.
 pub(crate) const ALIGN: usize = 64;
+
+/// A large page. Memory of several of them is asked for in such pages: arrays that are walked in
+/// strides take a few places of the table of pages then, and not one a row.
+const PAGE: usize = 2 << 20;
 
 /// Is `T` one of the six element types of this project? They have no padding, and all but `bool`
 /// admit every bit pattern. (`Element` is an open trait: others could claim anything.)
@@ -44,8 +48,15 @@ impl AlignedBuf {
         }
         let layout = layout(bytes);
         // SAFETY: the layout has a size above 0.
-        let ptr = NonNull::new(unsafe { alloc_zeroed(layout) });
-        AlignedBuf { ptr: ptr.unwrap_or_else(|| handle_alloc_error(layout)), len: bytes }
+        let ptr = NonNull::new(unsafe { alloc(layout) });
+        let ptr = ptr.unwrap_or_else(|| handle_alloc_error(layout));
+        if layout.align() == PAGE {
+            // SAFETY: whole pages of the memory that was just allocated.
+            unsafe { ask_for_large_pages(ptr, bytes / PAGE * PAGE) };
+        }
+        // SAFETY: `bytes` bytes were allocated.
+        unsafe { ptr.write_bytes(0, bytes) };
+        AlignedBuf { ptr, len: bytes }
     }
 
     /// The bytes of `data`, copied.
@@ -117,8 +128,39 @@ pub(crate) fn bytes_of<T: Element>(data: &[T]) -> &[u8] {
 struct Line;
 
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, ALIGN).expect("buffer beyond the address space")
+    let align = if bytes >= 2 * PAGE { PAGE } else { ALIGN };
+    Layout::from_size_align(bytes, align).expect("buffer beyond the address space")
 }
+
+/// Asks the system to put this memory in large pages, if it can: a hint, which may be in vain.
+///
+/// # Safety
+/// `len` bytes at `ptr`, both multiples of [`PAGE`], belong to the caller.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+unsafe fn ask_for_large_pages(ptr: NonNull<u8>, len: usize) {
+    const MADVISE: usize = 28;
+    const HUGEPAGE: usize = 14;
+    // SAFETY: the advice changes no byte; a system call keeps all registers but three.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") MADVISE => _,
+            in("rdi") ptr.as_ptr(),
+            in("rsi") len,
+            in("rdx") HUGEPAGE,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+}
+
+/// Other systems are not asked.
+///
+/// # Safety
+/// None is needed here.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+unsafe fn ask_for_large_pages(_: NonNull<u8>, _: usize) {}
 
 impl Clone for AlignedBuf {
     fn clone(&self) -> AlignedBuf {
@@ -141,7 +183,7 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_zeroed_and_typed() {
-        for bytes in [0, 1, 8, 1000] {
+        for bytes in [0, 1, 8, 1000, 2 * PAGE - 1, 2 * PAGE, 3 * PAGE + 5] {
             let buf = AlignedBuf::new(bytes);
             assert!(buf.bytes().as_ptr().addr().is_multiple_of(ALIGN));
             assert!(buf.bytes().iter().all(|&b| b == 0) && buf.len() == bytes);

@@ -14,7 +14,7 @@ use crate::space::{Place, Space};
 use crate::{Axes, CumulativeOp, Fault, Pool, Slice, Strides};
 
 /// Elements read by a task.
-const TASK: usize = 16_384;
+const TASK: usize = 4096;
 /// Lines that are walked side by side.
 const COLUMNS: usize = 64;
 

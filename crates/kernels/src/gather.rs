@@ -12,7 +12,7 @@ use crate::space::{Place, Space};
 use crate::{Fault, Pool, Slice, Strides};
 
 /// Elements moved by a task.
-const TASK: usize = 8192;
+const TASK: usize = 512;
 
 /// `long[.., index[p], ..]` for every place `p` of `indices`, beside `short[p]`.
 #[derive(Debug)]

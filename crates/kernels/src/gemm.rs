@@ -5,6 +5,8 @@
 //! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2, AVX-512 |
 //! | `product.rs` | register tiles, operands read where they are |
 //! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
+//! | `strips.rs`, `along.rs` | long runs of operands along several axes, read where they are |
+//! | `borders.rs` | terms that are 0 |
 //! | `row.rs` | a row times a matrix |
 //! | `choice.rs` | which of them, and which way round |
 //! | `single.rs` | small products: one call |
@@ -13,7 +15,9 @@
 //! The order of a sum depends on the shape and the strides alone, never on the cut, the number of
 //! threads or the length of vectors. The portable code rounds products before it adds them.
 
+mod along;
 mod blocks;
+mod borders;
 mod choice;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +29,7 @@ mod product;
 mod row;
 mod side;
 mod single;
+mod strips;
 #[cfg(test)]
 mod tests;
 
@@ -33,17 +38,23 @@ pub use library::{Layout, library_gemm};
 
 use pleach_tensor::DType;
 
+use crate::attention::Head;
 use crate::bind::Mem;
 use crate::check;
 use crate::num::{Num, for_num};
+use crate::pool::EACH;
 use crate::program::{Failure, Step};
 use crate::space::{Place, Space};
-use crate::vector::Isa;
+use crate::vector::{Entry, Isa};
 use crate::{Fault, Matrix, Pool, Slice};
 use blocks::Blocked;
+use borders::Borders;
+pub(crate) use choice::for_lanes;
 use choice::{Sides, Way};
-use product::Matrices;
+pub(crate) use lanes::Lanes;
+pub(crate) use product::{Matrices, Tiles};
 pub(crate) use side::Side;
+use strips::Nested;
 
 /// A checked product.
 #[derive(Debug)]
@@ -54,14 +65,18 @@ pub(crate) struct GemmPlan {
     strides: [[isize; 2]; 3],
     /// Rows and columns of `a` and `b`.
     sides: [[Side; 2]; 2],
+    /// Where `b` is 0, if that is asked.
+    borders: Borders,
     /// The batch, with strides of a, b, c.
     batch: Space,
     way: Way,
-    rows: Cut,
-    columns: Cut,
+    m: usize,
+    n: usize,
     k: usize,
-    /// Blocks, over the whole batch, that are one task.
-    grain: usize,
+    /// Are rows cut before columns?
+    tall: bool,
+    /// Tasks that the whole batch is worth.
+    tasks: usize,
 }
 
 /// How an axis is cut into blocks.
@@ -86,14 +101,14 @@ impl Cut {
     }
 }
 
-/// Products `m·n·k` of a task: about 10 µs of work.
-const TASK: usize = 1 << 19;
-/// Least rows and columns of a block of a product that is cut, where operands are read in place.
-const LEAST: [usize; 2] = [96, 128];
-/// The same where every block copies its rows and columns.
-const LEAST_COPIED: [usize; 2] = [256, 256];
-/// Most blocks of rows, and of columns.
-const MOST: [usize; 2] = [64, 8];
+/// Products `m·n·k` of a task: about 2 µs of work.
+const TASK: usize = 1 << 17;
+/// Least rows and columns of a block of a product that is cut.
+const LEAST: [usize; 2] = [16, 32];
+/// Blocks begin at multiples of these: lines of the cache, vectors of the widest tile.
+const UNITS: [usize; 2] = [8, 32];
+/// The same where vectors are along the sum: every column is a few of them.
+const ALONG: [[usize; 2]; 2] = [[16, 12], [8, 1]];
 
 impl GemmPlan {
     pub(crate) fn new(a: &Matrix, b: &Matrix, c: &Slice) -> Result<GemmPlan, Fault> {
@@ -127,40 +142,63 @@ impl GemmPlan {
                 (false, given, Way::Direct(plain))
             }
         };
+        let borders = match way {
+            Way::Strips(_) => Borders::new(b, rank)?.if_wide(64 / c.dtype.size()),
+            _ => Borders::default(),
+        };
         let operands = if turned { [&b.slice, &a.slice, c] } else { [&a.slice, &b.slice, c] };
         let [of_a, of_b] = both;
         let turn = |[rows, columns]: [Side; 2]| [columns, rows];
         let both = if turned { [turn(of_b), turn(of_a)] } else { [of_a, of_b] };
         let Sides { m, n, k, strides, .. } = sides;
         let work = m.saturating_mul(n).saturating_mul(k);
-        let parts = if matches!(way, Way::Direct(_)) && m == 1 { work * 4 } else { work } / TASK;
-        let [high, broad] = if matches!(way, Way::Direct(_)) { LEAST } else { LEAST_COPIED };
-        let most = if m == 1 { MOST[0] } else { MOST[1] };
-        let columns = Cut::new(n, parts.min(n / broad).clamp(1, most), 64);
-        let parts = (parts / columns.count().max(1)).min(m / high);
-        let rows = Cut::new(m, parts.clamp(1, MOST[0]), 24);
-        let block = rows.block.saturating_mul(columns.block).saturating_mul(k);
+        let work = if m == 1 { work.saturating_mul(4) } else { work };
+        let tall = match way {
+            // Rows of the batch, which other instructions are cut by.
+            Way::Direct(_) => m > 1 && !turned,
+            // Blocks of rows repeat the copy of `b`, those of columns that of `a`.
+            Way::Blocked { .. } => m >= n,
+            // Few rows, which all columns share.
+            Way::Strips(_) | Way::Along(_) => false,
+        };
         Ok(GemmPlan {
             batch: Space::new(batch, &operands.map(|s| &s.strides[..rank - 2])),
             operands: operands.map(Slice::clone),
             strides,
             sides: both,
+            borders,
             way,
-            rows,
-            columns,
+            m,
+            n,
             k,
-            grain: (TASK / block.max(1)).max(1),
+            tall,
+            tasks: work.saturating_mul(batch.iter().product()) / TASK,
         })
     }
 
-    /// Block number `i` of the product at `place`.
+    /// A product in `parts` blocks, or fewer. The order of sums does not depend on it.
+    fn cuts(&self, parts: usize) -> [Cut; 2] {
+        let [least, units] = if matches!(self.way, Way::Along(_)) { ALONG } else { [LEAST, UNITS] };
+        let cut = |axis: usize, parts: usize| {
+            let len = [self.m, self.n][axis];
+            Cut::new(len, parts.min(len / least[axis]), units[axis])
+        };
+        let first = cut(usize::from(!self.tall), parts);
+        let second = cut(usize::from(self.tall), parts / first.count().max(1));
+        if self.tall { [first, second] } else { [second, first] }
+    }
+
+    /// Rows and columns of the product at `place`: the first and how many.
     ///
     /// # Safety
     /// `mem` is memory that the operands were checked for.
-    unsafe fn block(&self, mem: Mem<'_>, place: &Place, i: usize) {
-        let down = self.rows.count();
-        let (row, m) = self.rows.range(i % down);
-        let (column, n) = self.columns.range(i / down);
+    unsafe fn block(
+        &self,
+        mem: Mem<'_>,
+        place: &Place,
+        (row, m): (usize, usize),
+        (column, n): (usize, usize),
+    ) {
         let at = |i: usize, row: usize, column: usize| {
             let slice = &self.operands[i];
             let [rs, cs] = self.strides[i];
@@ -197,21 +235,40 @@ impl GemmPlan {
                 // SAFETY: as above; the sides give the places of elements of checked slices.
                 unsafe { panels(block) }
             }
+            Way::Strips(entry) | Way::Along(entry) => {
+                let (p, sides) = (product(at(0, 0, 0), at(1, 0, 0)), &raw const self.sides);
+                let borders = &raw const self.borders;
+                // SAFETY: as above.
+                unsafe { entry(Nested { p, at: [row, column], sides, borders }) }
+            }
         }
     }
 }
 
 impl Step for GemmPlan {
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
-        let blocks = self.rows.count() * self.columns.count();
-        if blocks == 0 {
+        let (count, parts) = (self.batch.numel(), pool.parts(self.tasks, EACH));
+        if count == 0 || self.m == 0 || self.n == 0 {
             return Ok(());
         }
-        pool.ranges(self.batch.numel() * blocks, self.grain, |range| {
+        if count == 1 && parts == 1 {
+            let place = Place::new(&[], 0);
+            // SAFETY: the operands were checked for this memory.
+            unsafe { self.block(mem, &place, (0, self.m), (0, self.n)) };
+            return Ok(());
+        }
+        // Every block copies what it shares with others.
+        let copies = matches!(self.way, Way::Blocked { .. });
+        let most = if copies { pool.parts(self.tasks, 1) } else { parts };
+        let [rows, columns] = self.cuts(most.div_ceil(count));
+        let down = rows.count();
+        let blocks = down * columns.count();
+        pool.ranges(count * blocks, count * blocks / parts, |range| {
             let mut place = Place::new(&self.batch.dims, range.start / blocks);
             for i in range {
+                let at = i % blocks;
                 // SAFETY: the operands were checked for this memory.
-                unsafe { self.block(mem, &place, i % blocks) };
+                unsafe { self.block(mem, &place, rows.range(at % down), columns.range(at / down)) };
                 if i % blocks == blocks - 1 {
                     place.advance(&self.batch.dims);
                 }
@@ -233,10 +290,20 @@ fn taller(a: &Matrix, b: &Matrix, c: &Slice) -> Option<(Matrix, Slice)> {
     }
     b.slice.dims.remove(at);
     b.slice.strides.remove(at);
+    b.borders
+        .iter_mut()
+        .flat_map(|border| &mut border.axes)
+        .for_each(|axis| *axis = axis.saturating_sub(1));
     let len = c.dims.remove(at);
     c.dims[at] *= len;
     c.strides.remove(at);
     a.sides(rank - 1)[0].is_straight().then_some((b, c))
+}
+
+/// The heads of attention by vectors of an instruction set, and the products by tiles that they need.
+pub(crate) fn heads(dtype: DType, isa: Isa) -> (Entry<(Head, Entry<Matrices>)>, Entry<Matrices>) {
+    let compiled = choice::compiled(dtype, isa);
+    (compiled.heads, compiled.tiles)
 }
 
 /// The product by its definition, for integers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Axes, CumulativeOp, HostCall, LinalgOp, Matrix, RandomOp, ReduceOp, ScalarProgram, Slice,
-    Window, Windows,
+    Window, Windows, WinogradOp,
 };
 
 /// One instruction. Shapes and meanings as in [`Lowering`](crate::Lowering).
@@ -75,6 +75,17 @@ pub enum Kernel {
         /// Result.
         output: Slice,
     },
+    /// A convolution with windows of 3 × 3, or the gradient of its weight.
+    Winograd {
+        /// What is computed.
+        op: WinogradOp,
+        /// The image, and the weight or the gradient of the results.
+        inputs: [Slice; 2],
+        /// Working memory, packed: [`WinogradOp::work`] elements of the same type.
+        work: Slice,
+        /// Result.
+        output: Slice,
+    },
     /// Indices that sort the last axis.
     ArgSort {
         /// From the largest to the smallest?
@@ -92,6 +103,19 @@ pub enum Kernel {
         b: Matrix,
         /// Result `[.., m, n]`.
         c: Slice,
+    },
+    /// `y = softmax(scale · q kᵀ) v` over the last two axes, the others are heads; or its gradient by
+    /// q, k and v. See [`attention_fits`](crate::attention_fits).
+    Attention {
+        /// Does query `i` see keys `0..=i` only?
+        causal: bool,
+        /// Factor of the scores.
+        scale: f64,
+        /// `q` `[.., L, E]`, `k` `[.., S, E]`, `v` `[.., S, D]`; for the gradient also what came for
+        /// `y`, `[.., L, D]`.
+        inputs: Vec<Slice>,
+        /// `y`, or what goes to `q`, `k` and `v`.
+        outputs: Vec<Slice>,
     },
     /// Slices of `x` by index.
     Take {
@@ -247,9 +271,11 @@ impl Kernel {
             Kernel::ArgMax { .. } => "argmax",
             Kernel::ArgMin { .. } => "argmin",
             Kernel::Cumulative { .. } => "cumulative",
+            Kernel::Winograd { .. } => "winograd",
             Kernel::ArgSort { .. } => "argsort",
             Kernel::Linalg { .. } => "linalg",
             Kernel::Gemm { .. } => "gemm",
+            Kernel::Attention { .. } => "attention",
             Kernel::Take { .. } => "take",
             Kernel::TakeAdd { .. } => "take_add",
             Kernel::Gather { .. } => "gather",
@@ -281,6 +307,7 @@ impl Kernel {
             Kernel::Loop { inputs, .. }
             | Kernel::Cumulative { inputs, .. }
             | Kernel::Linalg { inputs, .. }
+            | Kernel::Attention { inputs, .. }
             | Kernel::Call { inputs, .. } => inputs.iter().collect(),
             Kernel::Reduce { input, .. }
             | Kernel::ArgMax { input, .. }
@@ -288,6 +315,7 @@ impl Kernel {
             | Kernel::ArgSort { input, .. }
             | Kernel::ArgMaxPool { input, .. }
             | Kernel::MaxPool { input, .. } => vec![input],
+            Kernel::Winograd { inputs, .. } => inputs.iter().collect(),
             Kernel::WindowsAdd { dy, .. } => vec![dy],
             Kernel::MaxPoolAdd { dy, numbers, .. } => vec![dy, numbers],
             Kernel::Gemm { a, b, .. } => vec![&a.slice, &b.slice],
@@ -308,8 +336,12 @@ impl Kernel {
     /// The slices written.
     pub fn outputs(&self) -> Vec<&Slice> {
         match self {
-            Kernel::Loop { outputs, .. } => outputs.iter().collect(),
-            Kernel::Linalg { work, output, .. } => vec![work, output],
+            Kernel::Loop { outputs, .. } | Kernel::Attention { outputs, .. } => {
+                outputs.iter().collect()
+            }
+            Kernel::Linalg { work, output, .. } | Kernel::Winograd { work, output, .. } => {
+                vec![work, output]
+            }
             Kernel::Gemm { c, .. } => vec![c],
             Kernel::Repeat { body, .. } => body.iter().flat_map(Kernel::outputs).collect(),
             Kernel::MaxPool { values, numbers, .. } => vec![values, numbers],

@@ -35,6 +35,7 @@
 //! ```
 
 mod argmax;
+mod attention;
 mod bind;
 mod buffer;
 mod call;
@@ -81,7 +82,9 @@ mod trig;
 mod vector;
 mod window_blocks;
 mod windows_add;
+mod winograd;
 
+pub use attention::attention_fits;
 pub use bind::Bound;
 pub use buffer::AlignedBuf;
 pub use call::HostCall;
@@ -90,9 +93,9 @@ pub use fault::{Fault, ProgramError};
 pub use gemm::{Layout, library_gemm};
 pub use kernel::Kernel;
 pub use lowering::{
-    Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows,
+    Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows, WinogradOp,
 };
-pub use matrix::Matrix;
+pub use matrix::{Border, Matrix};
 pub use pool::Pool;
 pub use program::{BufferSpec, Program};
 pub use run::{RunError, run, run_timed};

@@ -12,7 +12,7 @@ use crate::space::{Place, Space};
 use crate::{Fault, LinalgOp, Pool, Slice};
 
 /// Multiplications of a task.
-const TASK: usize = 65_536;
+const TASK: usize = 16_384;
 
 /// Rows and columns of a matrix in memory, and the distances between them.
 #[derive(Clone, Copy, Debug)]

@@ -25,8 +25,8 @@ pub(crate) const MAX_STREAMS: usize = 128;
 pub(crate) const SCRATCH: usize = 64 << 10;
 /// What of it should be in use, for the first-level cache holds 32 KiB on common machines.
 const CACHE: usize = 24 << 10;
-/// Work of a task in units of one addition on one element: about 10 µs.
-const TASK: usize = 200_000;
+/// Work of a task in units of one addition on one element: about 2 µs.
+const TASK: usize = 30_000;
 
 /// Where the elements of a register are during a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

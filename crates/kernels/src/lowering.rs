@@ -45,6 +45,8 @@ pub enum Lowering {
     },
     /// Linear algebra on the matrices of the last two axes, the others are a batch.
     Linalg(LinalgOp),
+    /// A convolution with windows of 3 × 3, or its gradient.
+    Winograd(WinogradOp),
     /// Indices (i64) that sort the last axis: stable, NaN counts as the largest.
     ArgSort {
         /// From the largest to the smallest? Equal elements stay in their order.
@@ -208,6 +210,24 @@ pub enum LinalgOp {
     LogAbsDet,
     /// -1, 0 or 1, the sign of the determinant.
     DetSign,
+}
+
+/// A convolution with windows of 3 × 3 that are next to each other, of images
+/// `[channels, images, rows, columns]`, by Winograd's F(2×2, 3×3). `padding` are zeros before and after
+/// rows and columns, at most 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WinogradOp {
+    /// Operands (x, w), `w` of `[outputs, channels, 3, 3]`: the convolution,
+    /// `[outputs, images, rows, columns]`.
+    Convolve {
+        /// Zeros around the image.
+        padding: [[usize; 2]; 2],
+    },
+    /// Operands (x, dy): the gradient of the weight, where `dy` is that of the convolution.
+    Weight {
+        /// Zeros around the image.
+        padding: [[usize; 2]; 2],
+    },
 }
 
 /// What is accumulated along an axis.

@@ -1,5 +1,7 @@
 //! Operands of matrix products.
 
+use std::ops::Range;
+
 use crate::gemm::Side;
 use crate::{Axes, Slice};
 
@@ -12,12 +14,26 @@ pub struct Matrix {
     pub slice: Slice,
     /// How many axes are the columns.
     pub columns: usize,
+    /// What is known to be 0: these terms of sums may be left out.
+    pub borders: Vec<Border>,
+}
+
+/// An axis of rows and one of columns that run together along an axis with zeros at its ends, as the
+/// windows of an image do that has zeros around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Border {
+    /// The axis of rows and that of columns, of the slice.
+    pub axes: [usize; 2],
+    /// How far a step along each goes.
+    pub steps: [usize; 2],
+    /// An element farther along both than this, or less far, is +0.
+    pub inside: Range<usize>,
 }
 
 impl From<Slice> for Matrix {
     /// One axis of columns.
     fn from(slice: Slice) -> Matrix {
-        Matrix { slice, columns: 1 }
+        Matrix { slice, columns: 1, borders: Vec::new() }
     }
 }
 

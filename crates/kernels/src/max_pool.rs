@@ -14,7 +14,7 @@ use crate::window_blocks::{Block, Blocks};
 use crate::{Fault, Pool, Slice, Window};
 
 /// Elements read by a task.
-const TASK: usize = 65_536;
+const TASK: usize = 16_384;
 
 /// How the largest element of a window is named.
 trait Key: Copy + 'static {

@@ -16,7 +16,9 @@ use crate::window_blocks::{Block, Blocks};
 use crate::{Fault, Pool, Slice, Strides, Window};
 
 /// Elements written by a task.
-const TASK: usize = 65_536;
+const TASK: usize = 16_384;
+/// Windows side by side at a time.
+const SIDE: usize = 64;
 /// Numbers that a window's elements may have.
 const NUMBERS: usize = 1 << u8::BITS;
 
@@ -46,6 +48,7 @@ impl<T: Num> Body for Spread<T> {
         // SAFETY: the contract.
         unsafe {
             match (near, pairs) {
+                (true, _) if b.strides[2] == 1 => side_by_side::<T>(&args),
                 (true, true) => spread::<T, 1, true>(&args),
                 (true, false) => spread::<T, 1, false>(&args),
                 _ => spread::<T, 0, false>(&args),
@@ -62,6 +65,48 @@ fn got<T: Num>(came: &[T; LANES], number: &[u8; LANES], k: usize) -> [T; LANES] 
         got[l] = if u32::from(number[l]) == k as u32 { came[l] } else { T::ZERO };
     }
     got
+}
+
+/// # Safety
+/// The contract of [`Spread`]; windows of a row, what came for them and their numbers lie side by side.
+#[inline(always)]
+unsafe fn side_by_side<T: Num>(args: &Args) {
+    let Args { block: b, dy, numbers, y, .. } = *args;
+    let (dy, y, steps) = (dy.cast::<T>(), y.cast::<T>(), b.number_steps());
+    for (i2, i1) in (0..b.dims[0]).flat_map(|i2| (0..b.dims[1]).map(move |i1| (i2, i1))) {
+        let row = |strides: [isize; 3]| i2 as isize * strides[0] + i1 as isize * strides[1];
+        let y = y.wrapping_offset(b.start + row(b.strides));
+        let dy = dy.wrapping_offset(b.at[0] + row(b.at_strides[0]));
+        let numbers = numbers.wrapping_offset(b.at[1] + row(b.at_strides[1]));
+        let mut at = 0;
+        while at < b.dims[2] {
+            let n = (b.dims[2] - at).min(SIDE);
+            let (mut came, mut number) = ([T::ZERO; SIDE], [0; SIDE]);
+            for l in 0..n {
+                // SAFETY: the contract. From zeros, as sums are: -0 becomes 0.
+                unsafe {
+                    came[l] = T::ZERO.add(*dy.add(at + l));
+                    number[l] = *numbers.add(at + l);
+                }
+            }
+            for j2 in 0..b.counts[0] {
+                for j1 in 0..b.counts[1] {
+                    for j0 in 0..b.counts[2] {
+                        let j = [j2, j1, j0];
+                        let place: isize = (0..3).map(|i| j[i] as isize * b.steps[i]).sum();
+                        let k = (0..3).map(|i| j[i] * steps[i]).sum::<usize>() as u8;
+                        let y = y.wrapping_offset(place + at as isize);
+                        for l in 0..n {
+                            let got = if number[l] == k { came[l] } else { T::ZERO };
+                            // SAFETY: the contract.
+                            unsafe { y.add(l).write(got) };
+                        }
+                    }
+                }
+            }
+            at += n;
+        }
+    }
 }
 
 /// # Safety

@@ -1,40 +1,51 @@
 //! Worker threads that wait for jobs by spinning briefly, then sleep.
 //!
-//! A job is a number of tasks and a function. The caller opens it, works on it like everybody else,
-//! closes it when no task is left to start, and waits for the workers that joined. A worker that
-//! comes late finds the job closed, so nobody waits for a sleeper to wake.
+//! A job is a number of tasks and a function. Every thread has a seat, alone on its cache lines, with
+//! its share of the tasks: neighbours, so that what one job leaves in a thread's caches the next one
+//! finds there. Who is done with its own share goes on with those of others. The caller opens the
+//! workers' seats, works like everybody else, closes the seats that nobody took, and waits for the
+//! workers at the others: nobody waits for a sleeper to wake.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// The lowest bits of the state count the workers that joined; then the open bit; then the number
-/// of the job.
-const OPEN: u64 = 1 << 16;
-const JOB: u64 = 1 << 17;
-const JOINED: u64 = OPEN - 1;
+/// Nobody works at a seat; a job is there to be joined; its worker has joined.
+const EMPTY: u32 = 0;
+const OPEN: u32 = 1;
+const TAKEN: u32 = 2;
 
 /// How long a worker spins before it sleeps: longer than the pauses inside of a training step.
 const SPIN: Duration = Duration::from_micros(500);
 
+/// Most parts of a job for every thread: threads are not equally fast.
+pub(crate) const EACH: usize = 4;
+
 type Task<'a> = &'a (dyn Fn(usize) + Sync);
 
-/// Alone on its cache lines.
+/// A thread's seat. All that a worker needs to join a job lies in the line that it watches.
 #[repr(align(128))]
-struct Padded<T>(T);
+struct Seat {
+    state: AtomicU32,
+    asleep: AtomicBool,
+    /// The share: the next task, and the end.
+    next: AtomicUsize,
+    end: AtomicUsize,
+    /// The function, and the number of seats of the job. Written by the caller while the seat is
+    /// empty; read by the worker that took it.
+    job: UnsafeCell<(usize, Option<Task<'static>>)>,
+}
 
 struct Shared {
-    state: Padded<AtomicU64>,
-    next: Padded<AtomicUsize>,
-    /// Written by the caller while the job is closed and nobody has joined; read by those who have.
-    job: UnsafeCell<(usize, Option<Task<'static>>)>,
-    asleep: Vec<AtomicBool>,
+    /// The caller's, then those of workers.
+    seats: Vec<Seat>,
     quit: AtomicBool,
+    panicked: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -44,67 +55,69 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// Takes tasks until none is left. A panic is kept for the caller and ends the job.
-    fn work(&self, tasks: usize, task: Task<'_>) {
+    /// Does tasks of the first `seats` shares, its own first, until none is left. A panic is kept for
+    /// the caller and ends the job.
+    fn work(&self, me: usize, seats: usize, task: Task<'_>) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let i = self.next.0.fetch_add(1, Ordering::Relaxed);
-                if i >= tasks {
-                    return;
+            for Seat { next, end, .. } in (me..seats).chain(0..me).map(|i| &self.seats[i]) {
+                let end = end.load(Ordering::Relaxed);
+                while next.load(Ordering::Relaxed) < end {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i < end {
+                        task(i);
+                    }
                 }
-                task(i);
             }
         }));
         if let Err(payload) = result {
-            self.next.0.store(tasks, Ordering::Relaxed);
+            for seat in &self.seats[..seats] {
+                seat.next.store(seat.end.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
             self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(payload);
+            self.panicked.store(true, Ordering::Relaxed);
         }
     }
 
     /// A worker's life.
     fn serve(&self, me: usize) {
-        let mut seen = 0;
-        while let Some(state) = self.wait(me, seen) {
-            seen = state / JOB;
-            let joined = self.state.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |s| {
-                (s & OPEN != 0 && s / JOB == seen).then_some(s + 1)
-            });
-            if joined.is_ok() {
-                // SAFETY: the caller wrote the job before it opened it, and keeps it alive and
-                // unchanged until those who joined have left.
-                let (tasks, task) = unsafe { *self.job.get() };
+        let Seat { state, job, .. } = &self.seats[me];
+        while self.wait(me) {
+            let taken = state.compare_exchange(OPEN, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+            if taken.is_ok() {
+                // SAFETY: the caller wrote the job before it opened the seat, and keeps it alive and
+                // unchanged until the seat is empty.
+                let (seats, task) = unsafe { *job.get() };
                 if let Some(task) = task {
-                    self.work(tasks, task);
+                    self.work(me, seats, task);
                 }
-                self.state.0.fetch_sub(1, Ordering::Release);
+                state.store(EMPTY, Ordering::Release);
             }
         }
     }
 
-    /// Waits for an open job that is not number `seen`; `None` to quit.
-    fn wait(&self, me: usize, seen: u64) -> Option<u64> {
-        let fresh = || {
-            let state = self.state.0.load(Ordering::SeqCst);
-            (state & OPEN != 0 && state / JOB != seen).then_some(state)
-        };
+    /// Waits until a worker's seat is open; `false` to quit.
+    fn wait(&self, me: usize) -> bool {
+        let Seat { state, asleep, .. } = &self.seats[me];
+        let is_open = || state.load(Ordering::Relaxed) == OPEN;
         loop {
             let start = Instant::now();
             while start.elapsed() < SPIN {
                 for _ in 0..32 {
-                    if let Some(state) = fresh() {
-                        return Some(state);
+                    if is_open() {
+                        return true;
                     }
                     std::hint::spin_loop();
                 }
                 if self.quit.load(Ordering::Acquire) {
-                    return None;
+                    return false;
                 }
             }
-            // Announce, look again, sleep: a caller either sees the flag or its job is seen here.
-            self.asleep[me].store(true, Ordering::SeqCst);
-            while self.asleep[me].load(Ordering::SeqCst) {
-                if fresh().is_some() || self.quit.load(Ordering::SeqCst) {
-                    self.asleep[me].store(false, Ordering::SeqCst);
+            // Announce, look again, sleep. A caller that just misses the flag does the job alone, and
+            // sees the flag the next time.
+            asleep.store(true, Ordering::SeqCst);
+            while asleep.load(Ordering::SeqCst) {
+                if is_open() || self.quit.load(Ordering::SeqCst) {
+                    asleep.store(false, Ordering::SeqCst);
                 } else {
                     std::thread::park();
                 }
@@ -131,19 +144,24 @@ impl Pool {
     /// A team of `threads`, the caller included (so 0 counts as 1). Workers that the system refuses
     /// to start are done without.
     pub fn new(threads: usize) -> Pool {
-        let count = threads.clamp(1, 1024) - 1;
-        let shared = Arc::new(Shared {
-            state: Padded(AtomicU64::new(0)),
-            next: Padded(AtomicUsize::new(0)),
+        let threads = threads.clamp(1, 1024);
+        let seat = || Seat {
+            state: AtomicU32::new(EMPTY),
+            asleep: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
             job: UnsafeCell::new((0, None)),
-            asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
+        };
+        let shared = Arc::new(Shared {
+            seats: (0..threads).map(|_| seat()).collect(),
             quit: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
-        let workers = (0..count)
+        let workers = (1..threads)
             .map_while(|me| {
                 let shared = shared.clone();
-                let builder = std::thread::Builder::new().name(format!("pleach-{}", me + 1));
+                let builder = std::thread::Builder::new().name(format!("pleach-{me}"));
                 let handle = builder.spawn(move || shared.serve(me)).ok()?;
                 Some((handle.thread().clone(), Some(handle)))
             })
@@ -156,7 +174,8 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task(0)`, …, `task(tasks - 1)`, each once, in any order and on any thread of the team.
+    /// Calls `task(0)`, …, `task(tasks - 1)`, each once, in any order and on any thread of the team,
+    /// but for preference each thread its share of neighbours, the same in every job of as many tasks.
     /// Returns when all are done. Called from within a task, or while another thread uses the pool,
     /// it does all the work itself.
     ///
@@ -172,51 +191,74 @@ impl Pool {
             Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
         };
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. Workers follow the reference between joining and
-        // leaving, and this function returns only after the last one has left.
+        let seats = &shared.seats[..self.threads().min(tasks)];
+        // SAFETY: only the lifetime changes. Workers follow the reference between taking and leaving
+        // a seat, and this function returns only when all seats are empty.
         let job: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
-        // SAFETY: the job is closed and nobody has joined (the state says so since the last job),
-        // so nobody reads; `busy` keeps other writers away.
-        unsafe { *shared.job.get() = (tasks, Some(job)) };
-        shared.next.0.store(0, Ordering::Relaxed);
-        let number = shared.state.0.load(Ordering::Relaxed) / JOB + 1;
-        shared.state.0.store(number * JOB + OPEN, Ordering::SeqCst);
-        for ((thread, _), asleep) in self.workers.iter().zip(&shared.asleep).take(tasks - 1) {
-            if asleep.load(Ordering::SeqCst) && asleep.swap(false, Ordering::SeqCst) {
+        let (share, more) = (tasks / seats.len(), tasks % seats.len());
+        for (i, seat) in seats.iter().enumerate() {
+            let start = i * share + i.min(more);
+            seat.next.store(start, Ordering::Relaxed);
+            seat.end.store(start + share + usize::from(i < more), Ordering::Relaxed);
+            // SAFETY: the seat is empty since the last job, so nobody reads; `busy` keeps other
+            // writers away.
+            unsafe { *seat.job.get() = (seats.len(), Some(job)) };
+        }
+        for (seat, (thread, _)) in seats[1..].iter().zip(&self.workers) {
+            seat.state.store(OPEN, Ordering::Release);
+            if seat.asleep.load(Ordering::SeqCst) && seat.asleep.swap(false, Ordering::SeqCst) {
                 thread.unpark();
             }
         }
-        shared.work(tasks, task);
-        shared.state.0.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut spins = 0u32;
-        while shared.state.0.load(Ordering::Acquire) & JOINED != 0 {
-            spins += 1;
-            if spins < 2000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+        shared.work(0, seats.len(), task);
+        for Seat { state, .. } in &seats[1..] {
+            let mut spins = 0u32;
+            // A seat that is still open is closed; at a taken one somebody works.
+            while let Err(TAKEN) =
+                state.compare_exchange(OPEN, EMPTY, Ordering::Acquire, Ordering::Acquire)
+            {
+                spins += 1;
+                if spins < 2000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+            }
         }
-        let panic = shared.panic.lock().unwrap_or_else(|e| e.into_inner()).take();
+        let panic = match shared.panicked.swap(false, Ordering::Relaxed) {
+            true => shared.panic.lock().unwrap_or_else(|e| e.into_inner()).take(),
+            false => None,
+        };
         drop(guard);
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
     }
 
-    /// Calls `task` on ranges of at most `grain` that cover `0..total`: cut by these numbers alone,
-    /// never by the number of threads.
+    /// Calls `task` on ranges that cover `0..total`: as many as keep the team busy, but none of less
+    /// than `grain`, which is worth a hand-over (a microsecond or two of work). No bit may depend on
+    /// where it is cut.
     pub(crate) fn ranges(
         &self,
         total: usize,
         grain: usize,
         task: impl Fn(std::ops::Range<usize>) + Sync,
     ) {
-        if total <= grain {
+        let parts = self.parts(total / grain.max(1), EACH);
+        if parts <= 1 {
             return if total > 0 {
                 task(0..total)
             };
         }
-        let grain = grain.max(1);
-        self.run(total.div_ceil(grain), &|i| {
-            task(i * grain..total.min((i + 1) * grain));
-        });
+        let (share, more) = (total / parts, total % parts);
+        let start = |i: usize| i * share + i.min(more);
+        self.run(parts, &|i| task(start(i)..start(i + 1)));
+    }
+
+    /// Into how many parts is work cut of which at most so many are worth it, with at most `each` for
+    /// every thread? At least 1.
+    pub(crate) fn parts(&self, most: usize, each: usize) -> usize {
+        match self.threads() {
+            1 => 1,
+            threads if most < threads => most.max(1),
+            threads => most.min(each * threads) / threads * threads,
+        }
     }
 }
 

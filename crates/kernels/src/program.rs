@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::argmax::ArgMaxPlan;
+use crate::attention::AttentionPlan;
 use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
@@ -20,6 +21,7 @@ use crate::repeat::RepeatPlan;
 use crate::sort::ArgSortPlan;
 use crate::take::{TakeAddPlan, TakePlan};
 use crate::windows_add::WindowsAddPlan;
+use crate::winograd;
 use crate::{Fault, Kernel, Pool, ProgramError};
 
 /// A buffer that a program needs.
@@ -121,10 +123,16 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         Kernel::Linalg { op, inputs, work, output } => {
             Box::new(LinalgPlan::new(*op, inputs, work, output)?)
         }
+        Kernel::Winograd { op, inputs, work, output } => {
+            winograd::plan(*op, inputs.each_ref(), work, output)?
+        }
         Kernel::ArgSort { descending, input, output } => {
             Box::new(ArgSortPlan::new(*descending, input, output)?)
         }
         Kernel::Gemm { a, b, c } => GemmPlan::new(a, b, c)?.step(),
+        Kernel::Attention { causal, scale, inputs, outputs } => {
+            Box::new(AttentionPlan::new(*causal, *scale, inputs, outputs)?)
+        }
         Kernel::Take { axis, x, indices, output } => {
             Box::new(TakePlan::new(*axis, x, indices, output)?)
         }

@@ -45,7 +45,7 @@ impl IotaPlan {
 
 impl Step for IotaPlan {
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure> {
-        pool.ranges(self.y.numel(), 8192, |range| {
+        pool.ranges(self.y.numel(), 1024, |range| {
             let at = |place: &Place| place.index(self.axis) as i64;
             for_num!(
                 self.y.dtype,

@@ -21,7 +21,7 @@ use crate::{Axes, Fault, Pool, ReduceOp, Slice, Strides};
 /// So many columns have sums of their own size: most of the time would go to those that are not there.
 const FEW: usize = 32;
 /// Elements read by a task.
-const TASK: usize = 100_000;
+const TASK: usize = 16_384;
 
 /// A checked reduction.
 #[derive(Debug)]

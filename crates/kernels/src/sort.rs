@@ -12,7 +12,7 @@ use crate::space::Place;
 use crate::{Fault, Pool, Slice};
 
 /// Elements sorted by a task.
-const TASK: usize = 4096;
+const TASK: usize = 1024;
 
 /// A checked argsort along the last axis.
 #[derive(Debug)]

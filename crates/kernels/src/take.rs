@@ -10,7 +10,7 @@ use crate::space::{Place, Space};
 use crate::{Axes, Fault, Pool, Slice, Strides};
 
 /// Elements moved by a task.
-const TASK: usize = 32_768;
+const TASK: usize = 8192;
 /// Columns that [`TakeAddPlan`] works on at a time.
 const COLUMNS: usize = 256;
 

@@ -4,6 +4,7 @@
 //! along an axis:   [ 0 ][ 1   ][ 2   ][ 3   ][ 4 ]      clipped at both ends: three runs
 //! of two axes:     9 blocks, most windows in the one in the middle
 //! ```
+//! Where images lie side by side, a block's innermost axis is that of the images.
 
 use std::ops::Range;
 
@@ -41,7 +42,7 @@ struct Axis {
 /// The windows along the last axes of an array, beside two arrays of one element a window.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocks {
-    /// First those without windows, joined; at least three.
+    /// First those without windows, joined; at least three. See [`Blocks::new`] for the last.
     axes: Vec<Axis>,
     /// All but the last: a row of windows for each place.
     rows: Axes,
@@ -163,13 +164,24 @@ impl Blocks {
             let (runs, len) = (Run::all(windows), windows.len());
             axes.push(Axis { runs, len, wide: wide_stride, narrow, area });
         }
+        // Rows are along the last axis with windows, or, in place of a third, along one without where that
+        // is contiguous and windows are not.
+        let far = axes[axes.len() - 1].wide != 1 && windows.len() < MOST;
+        let plain = axes.len() - windows.len();
+        let lanes = axes[..plain].iter().rposition(|axis| axis.wide == 1 && axis.len > 1);
+        let lanes = lanes.filter(|_| far);
+        if let Some(lanes) = lanes {
+            let axis = axes.remove(lanes);
+            axes.push(axis);
+        }
         let apart = |w: &[Window]| w[1].start > w[0].start + (w[0].count - 1) * w[0].step;
         let disjoint = windows.iter().all(|windows| windows.windows(2).all(apart));
         let elements = |windows: &Vec<Window>| windows.iter().map(|w| w.count).sum::<usize>();
         let full = windows.iter().zip(&wide.dims[lead..]).all(|(w, &n)| elements(w) == n);
         let largest = |w: &Vec<Window>| w.iter().map(|w| w.count).max().unwrap_or(0);
         let rows: Axes = axes[..axes.len() - 1].iter().map(|axis| axis.len).collect();
-        let per_part = windows[..windows.len() - 1].iter().map(Vec::len).product();
+        let in_row = usize::from(lanes.is_none());
+        let per_part = windows[..windows.len() - in_row].iter().map(Vec::len).product();
         Ok(Blocks {
             axes,
             rows,

@@ -11,7 +11,7 @@ use crate::space::Place;
 use crate::{Axes, Fault, Pool, Slice, Strides, Windows};
 
 /// Elements added by a task.
-const TASK: usize = 16_384;
+const TASK: usize = 4096;
 
 /// The windows along one axis, and where their elements lie in what is added.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ mod activation;
 mod adaptive;
 mod arithmetic;
 pub(crate) mod attention;
+pub(crate) mod attention_region;
 mod axes;
 mod choice;
 mod columns;

@@ -55,6 +55,7 @@ mod var;
 
 pub use carrier::Carrier;
 pub use compose::attention::Attention;
+pub use compose::attention_region::AttentionRegion;
 pub use compose::conv::ConvOptions;
 pub use compose::indexing::{Bounds, ELLIPSIS, Index, Indices, NEW_AXIS, step};
 pub use compose::loss;

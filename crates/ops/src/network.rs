@@ -3,3 +3,5 @@
 pub mod argmax_pool;
 pub mod windows;
 pub mod windows_add;
+pub mod winograd;
+pub mod winograd_weight;

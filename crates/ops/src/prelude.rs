@@ -16,7 +16,7 @@ pub use crate::{
 pub mod rules {
     pub use pleach_graph::{Simpler, Traits, TypeError};
     pub use pleach_kernels::{
-        CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, ScalarOp, View,
+        CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, ScalarOp, View, WinogradOp,
     };
     pub use pleach_tensor::compare::unravel;
     pub use pleach_tensor::{DType, Key, Shape, Tensor, Type};

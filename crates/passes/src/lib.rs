@@ -15,6 +15,7 @@
 
 mod all_steps;
 mod associate;
+mod attend;
 mod bisect;
 mod claims;
 mod class;
@@ -30,6 +31,7 @@ mod ledger;
 mod lookup;
 mod loops;
 mod machine;
+mod parts;
 mod pass;
 mod pattern;
 mod pick;
@@ -44,8 +46,10 @@ mod stash;
 pub mod testing;
 mod totals;
 mod trace;
+mod winograd;
 
 pub use associate::Associate;
+pub use attend::Attend;
 pub use bisect::{Culprit, bisect};
 pub use class::{Class, Classes, Level};
 pub use contract::Contract;
@@ -71,3 +75,4 @@ pub use simplify::Simplify;
 pub use stash::Stash;
 pub use totals::{Delta, Totals, live_bytes};
 pub use trace::{Cause, Trace};
+pub use winograd::Winograd;

@@ -7,8 +7,8 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Associate, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass, PassCx,
-    PassError, Pick, Prune, Pull, Share, Simplify, Stash, Totals,
+    Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass,
+    PassCx, PassError, Pick, Prune, Pull, Share, Simplify, Stash, Totals, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -23,6 +23,8 @@ impl Default for Pipeline {
         Pipeline::new(vec![
             // First, so that nothing works on what no output needs.
             Arc::new(Prune),
+            // Before all that changes what was recorded.
+            Arc::new(Attend::default()),
             // Before rules, which may make different what two loops compute alike.
             Arc::new(Stash::default()),
             // What is left of a gradient's loop: sums, then what needs no loop.
@@ -42,6 +44,8 @@ impl Default for Pipeline {
             // After rules, which simplify views; it makes views of views.
             Arc::new(Pull::default()),
             Arc::new(Contract),
+            // After products with windows were made of all three parts of a convolution.
+            Arc::new(Winograd::default()),
             // Whole loops of small parts are one region of a step.
             Arc::new(Join),
             // What rules made equal or dead, before regions are grown by counting uses.

@@ -20,6 +20,7 @@ use pleach_graph::{NodeId, Rewrite};
 use pleach_ops::shape::slice::Range;
 use pleach_ops::{Flip, Graph, Op, Slice, Var, Window, WindowsAdd};
 
+use crate::parts::{Part, regrouped, whole};
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
 
 /// Turns `windows_add` of a product into a product with windows.
@@ -111,14 +112,6 @@ fn only_sliced(g: &Graph, live: &[bool]) -> HashSet<NodeId> {
     &cut - &whole
 }
 
-/// A part of an axis of the product: of its elements in row-major order, `len` at this distance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    axis: usize,
-    stride: usize,
-    len: usize,
-}
-
 /// A value whose axes are parts of the axes of a product, to be added up by windows.
 struct Sums {
     /// Factors of the product.
@@ -156,11 +149,7 @@ impl Sums {
         if !matches!(product.op, Op::MatMul(_)) || shape.len() < 2 || shape.contains(&0) {
             return Err(NO_PRODUCT);
         }
-        let part = |(axis, &len): (usize, &usize)| match len {
-            1 => vec![],
-            _ => vec![Part { axis, stride: 1, len }],
-        };
-        let mut axes: Vec<Vec<Part>> = shape.iter().enumerate().map(part).collect();
+        let mut axes = whole(&shape);
         for &view in views.iter().rev() {
             axes = match g.op(view) {
                 Op::Permute(p) => p.order().iter().map(|&i| axes[i].clone()).collect(),
@@ -298,30 +287,4 @@ fn sorted(mut axes: Vec<usize>) -> Vec<usize> {
 
 fn signed(axes: &[usize]) -> Vec<i64> {
     axes.iter().map(|&axis| axis as i64).collect()
-}
-
-/// Parts, in order, as axes of these lengths; parts are cut where that takes it. `None` if they cannot
-/// be.
-fn regrouped(parts: Vec<Part>, shape: &[usize]) -> Option<Vec<Vec<Part>>> {
-    let mut left: Vec<Part> = parts.into_iter().rev().collect();
-    let mut axes = Vec::with_capacity(shape.len());
-    for &len in shape {
-        let (mut axis, mut rest) = (vec![], len);
-        while rest > 1 {
-            let part = left.pop()?;
-            if rest.is_multiple_of(part.len) {
-                axis.push(part);
-                rest /= part.len;
-            } else if part.len.is_multiple_of(rest) {
-                let inner = part.len / rest;
-                axis.push(Part { stride: part.stride * inner, len: rest, ..part });
-                left.push(Part { len: inner, ..part });
-                rest = 1;
-            } else {
-                return None;
-            }
-        }
-        axes.push(axis);
-    }
-    left.is_empty().then_some(axes)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
-    Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick, Pipeline, Prune, Pull,
-    Share, Simplify, Stash,
+    Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick,
+    Pipeline, Prune, Pull, Share, Simplify, Stash, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -20,6 +20,7 @@ fn config(cases: u32) -> Config {
 fn passes() -> Vec<Arc<dyn Pass>> {
     vec![
         Arc::new(Prune),
+        Arc::new(Attend::default()),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Share),
@@ -31,6 +32,8 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Associate),
+        Arc::new(Winograd::default()),
         Arc::new(Fuse::default()),
         Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3, ..Fuse::default() }),
         Arc::new(Fuse { recompute_from: 0, ..Fuse::default() }),

@@ -94,12 +94,12 @@ fn passes_are_inserted_and_cut_off() {
     let p = || Pipeline::default();
     assert_eq!(
         names(p()),
-        "prune stash defer hoist lookup fold simplify pick fold associate pull contract join share prune fuse prune"
+        "prune attend stash defer hoist lookup fold simplify pick fold associate pull contract winograd join share prune fuse prune"
     );
-    assert_eq!(names(p().prefix(2)), "prune stash");
+    assert_eq!(names(p().prefix(2)), "prune attend");
     let with =
         names(p().prefix(3).insert_after("prune", Wreck(Damage::None)).insert_after("no", Fold));
-    assert_eq!(with, "prune wreck stash defer fold");
+    assert_eq!(with, "prune wreck attend stash fold");
 }
 
 #[test]

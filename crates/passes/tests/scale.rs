@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chain::graph;
 use pleach_passes::{
     Contract, Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
+    Winograd,
 };
 
 fn work(pipeline: &Pipeline, nodes: usize) -> u64 {
@@ -35,6 +36,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Winograd::default()),
         Arc::new(Fuse::default()),
     ];
     for pass in passes {

@@ -21,15 +21,15 @@ const SHALLOW: usize = 192;
 /// Bytes of packed panels of `b`, on the stack: with the rows of `a` they stay in the second cache.
 const PANELS: usize = 256 << 10;
 /// Rows of a block.
-const ROWS: usize = 48;
+pub(super) const ROWS: usize = 48;
 /// Distance of packed rows of `a` in elements: rows of one tile begin in different places of a cache.
-const STRIDE: usize = DEPTH + 16;
+pub(super) const STRIDE: usize = DEPTH + 16;
 
 /// Memory that begins with a line of the cache, as a vector that crosses two takes twice as long, and
 /// has room for a vector that goes past its end.
 #[repr(align(64))]
 #[allow(dead_code, reason = "only its place is used")]
-struct Lines<T>(T, [u8; 64]);
+pub(super) struct Lines<T>(T, [u8; 64]);
 
 /// A product and how it is done.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ impl<V: Lanes> Body for Panels<V> {
 
 /// Beginnings and lengths of parts of at most `most`, as equal as can be in multiples of `unit`. One
 /// empty part if `len` is 0.
-fn parts(len: usize, most: usize, unit: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn parts(len: usize, most: usize, unit: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = len.div_ceil(most).max(1);
     let part = len.div_ceil(count).next_multiple_of(unit).max(1);
     (0..len.max(1)).step_by(part).map(move |at| (at, part.min(len - at)))

@@ -1,14 +1,14 @@
 //! How a product of floats is done, by shape and strides.
 
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64 as x86;
-
 use pleach_tensor::DType;
 
+use super::along::Along;
 use super::blocks::{Blocked, Panels};
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
+use super::strips::{Nested, Strips};
+use crate::attention::{Head, Heads};
 use crate::vector::{self, Entry, Isa};
 
 /// A product's shape, and strides of rows and columns of a, b, c, in elements of `size` bytes.
@@ -40,6 +40,31 @@ impl Sides {
     /// Do rows or columns of this operand run along several axes?
     fn is_nested(&self, operand: usize) -> bool {
         self.runs[operand] != [0; 2]
+    }
+
+    /// Length of the contiguous runs of columns (1) or rows (0) of an operand; 0 if there are none.
+    fn run(&self, operand: usize, side: usize, len: usize) -> usize {
+        let run = self.runs[operand][side];
+        match self.strides[operand][side] {
+            1 if run == 0 => len,
+            1 => run,
+            _ => 0,
+        }
+    }
+
+    /// Have rows of `b` runs of whole vectors, so long that they are read where they are, and are there
+    /// so few rows of `a` that a copy would take a good part of the time?
+    fn has_strips(&self, isa: &Compiled) -> bool {
+        let run = self.run(1, 1, self.n);
+        let whole = run.is_multiple_of(isa.lanes) && run >= LONG_RUN / self.size;
+        whole && self.strides[2][1] == 1 && self.m <= FEW_ROWS
+    }
+
+    /// Are both operands contiguous along the sum, in long runs of whole vectors of any kind?
+    fn is_along(&self) -> bool {
+        let runs = [self.run(0, 1, self.k), self.run(1, 0, self.k)];
+        let bytes = |run: usize| run * self.size;
+        runs.iter().all(|&run| bytes(run) >= LONG_RUN && bytes(run).is_multiple_of(64))
     }
 
     /// How long the copy of an element of this operand takes, in quarters of a cycle.
@@ -88,6 +113,10 @@ pub(super) enum Way {
     Direct(Entry<Matrices>),
     /// Blocks for the caches, packing.
     Blocked { panels: Entry<Blocked>, tiles: Entry<Matrices>, pack_a: bool },
+    /// Strips of columns of `b`, read where they are.
+    Strips(Entry<Nested>),
+    /// Vectors along the sum.
+    Along(Entry<Nested>),
 }
 
 /// All ways for one element type and instruction set.
@@ -100,6 +129,9 @@ pub(super) struct Compiled {
     pub(super) panels: Entry<Blocked>,
     pub(super) row: Entry<Matrices>,
     pub(super) dots: Entry<Matrices>,
+    pub(super) strips: Entry<Nested>,
+    pub(super) along: Entry<Nested>,
+    pub(super) heads: Entry<(Head, Entry<Matrices>)>,
 }
 
 /// The ways by one kind of vector, compiled for an instruction set that has it.
@@ -113,6 +145,9 @@ macro_rules! compiled_of {
             panels: vector::compiled::<Panels<$V>>($isa),
             row: vector::compiled::<Rows<$V>>($isa),
             dots: vector::compiled::<Dots<$V>>($isa),
+            strips: vector::compiled::<Strips<$V>>($isa),
+            along: vector::compiled::<Along<$V>>($isa),
+            heads: vector::compiled::<Heads<$V>>($isa),
         }
     };
 }
@@ -120,28 +155,67 @@ macro_rules! compiled_of {
 #[cfg(test)]
 pub(super) use compiled_of;
 
-/// The ways for `f32`, or for `f64` if `dtype` is that. The machine must have the instruction set.
-pub(super) fn compiled(dtype: DType, isa: Isa) -> Compiled {
-    match (dtype == DType::F64, isa) {
-        #[cfg(target_arch = "x86_64")]
-        (false, Isa::Avx512) => compiled_of!(Isa::Avx512, x86::__m512),
-        #[cfg(target_arch = "x86_64")]
-        (true, Isa::Avx512) => compiled_of!(Isa::Avx512, x86::__m512d),
-        #[cfg(target_arch = "x86_64")]
-        (false, Isa::Avx2) => compiled_of!(Isa::Avx2, x86::__m256),
-        #[cfg(target_arch = "x86_64")]
-        (true, Isa::Avx2) => compiled_of!(Isa::Avx2, x86::__m256d),
-        (false, _) => compiled_of!(Isa::Portable, [f32; 8]),
-        (true, _) => compiled_of!(Isa::Portable, [f64; 4]),
-    }
+/// Evaluates an expression with `V` a name of the vectors of an instruction set, for `f32` or, if the
+/// element type is that, `f64`.
+macro_rules! for_lanes {
+    ($dtype:expr, $isa:expr, $V:ident => $value:expr) => {
+        match ($dtype == pleach_tensor::DType::F64, $isa) {
+            #[cfg(target_arch = "x86_64")]
+            (false, $crate::vector::Isa::Avx512) => {
+                type $V = std::arch::x86_64::__m512;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            (true, $crate::vector::Isa::Avx512) => {
+                type $V = std::arch::x86_64::__m512d;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            (false, $crate::vector::Isa::Avx2) => {
+                type $V = std::arch::x86_64::__m256;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            (true, $crate::vector::Isa::Avx2) => {
+                type $V = std::arch::x86_64::__m256d;
+                $value
+            }
+            (false, _) => {
+                type $V = [f32; 8];
+                $value
+            }
+            (true, _) => {
+                type $V = [f64; 4];
+                $value
+            }
+        }
+    };
 }
 
+pub(crate) use for_lanes;
+
+/// The ways for `f32`, or for `f64` if `dtype` is that. The machine must have the instruction set.
+pub(super) fn compiled(dtype: DType, isa: Isa) -> Compiled {
+    for_lanes!(dtype, isa, V => compiled_of!(isa, V))
+}
+
+/// Least bytes of a run that is read where it is.
+const LONG_RUN: usize = 256;
+/// Most rows of a product that reads runs.
+const FEW_ROWS: usize = 48;
 /// A longer sum is done in blocks.
 const LONG: usize = 1000;
 
 /// The way, and which way round: is `c' = b'·a'` done instead of `c = a·b`? The sides are those of
 /// what is done.
 pub(super) fn choose(given: Sides, isa: &Compiled) -> (bool, Sides, Way) {
+    if given.is_nested(0) || given.is_nested(1) {
+        if given.is_along() {
+            return (false, given, Way::Along(isa.along));
+        } else if given.has_strips(isa) {
+            return (false, given, Way::Strips(isa.strips));
+        }
+    }
     let other = given.turned();
     let turned = match (given.m, given.n) {
         (1, _) => false,

@@ -1,10 +1,10 @@
-//! Vectors of neighbouring elements, as matrix products need them.
+//! Vectors of neighbouring elements, as matrix products and what is made of them need them.
 
 use crate::num::Num;
 
 /// Neighbouring elements in one register. Methods of vector units are called only in functions that
 /// are compiled for the instruction set, on machines that have it.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// The element type.
     type T: Num;
     /// Which lanes take part.
@@ -45,6 +45,8 @@ pub(super) trait Lanes: Copy {
     /// # Safety
     /// `x` is valid for writes of the elements of the mask.
     unsafe fn store_some(self, x: *mut Self::T, mask: Self::Mask);
+    fn add(self, b: Self) -> Self;
+    fn sub(self, b: Self) -> Self;
     /// `self·b + c`: rounded once by vector units, twice by the portable arrays.
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// `to[j][i] = from[i][j]` for a square of `SQUARE` rows, of `from` at these places, of `to` at
@@ -91,6 +93,14 @@ impl<T: Num, const N: usize> Lanes for [T; N] {
             // SAFETY: the caller's promise.
             unsafe { x.add(i).write(value) }
         }
+    }
+    #[inline(always)]
+    fn add(self, b: Self) -> Self {
+        std::array::from_fn(|i| self[i].add(b[i]))
+    }
+    #[inline(always)]
+    fn sub(self, b: Self) -> Self {
+        std::array::from_fn(|i| self[i].sub(b[i]))
     }
     #[inline(always)]
     fn mul_add(self, b: Self, c: Self) -> Self {

@@ -7,7 +7,7 @@ use super::lanes::Lanes;
 /// What all vectors have in common. `mask` gives the mask of the first lanes by their number.
 macro_rules! lanes {
     ($($V:ident of $T:ident, $n:literal, rows $rows:expr, mask $M:ty = $mask:ident,
-       $set:ident $load:ident $store:ident $fma:ident $load_some:expr, $store_some:ident,
+       $set:ident $load:ident $store:ident $add:ident $sub:ident $fma:ident $load_some:expr, $store_some:ident,
        square $square:literal $transpose:ident;)*) => {$(
         impl Lanes for $V {
             type T = $T;
@@ -51,6 +51,16 @@ macro_rules! lanes {
                 unsafe { $store_some(x, mask, self) }
             }
             #[inline(always)]
+            fn add(self, b: Self) -> Self {
+                // SAFETY: the machine has the instruction set.
+                unsafe { $add(self, b) }
+            }
+            #[inline(always)]
+            fn sub(self, b: Self) -> Self {
+                // SAFETY: the machine has the instruction set.
+                unsafe { $sub(self, b) }
+            }
+            #[inline(always)]
             fn mul_add(self, b: Self, c: Self) -> Self {
                 // SAFETY: the machine has the instruction set.
                 unsafe { $fma(self, b, c) }
@@ -66,16 +76,20 @@ macro_rules! lanes {
 
 lanes! {
     __m256 of f32, 8, rows [8, 6, 0, 0], mask __m256i = mask8,
-        _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
+        _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps
+        _mm256_add_ps _mm256_sub_ps _mm256_fmadd_ps
         _mm256_maskload_ps, _mm256_maskstore_ps, square 8 transpose8;
     __m256d of f64, 4, rows [8, 6, 0, 0], mask __m256i = mask4,
-        _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
+        _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd
+        _mm256_add_pd _mm256_sub_pd _mm256_fmadd_pd
         _mm256_maskload_pd, _mm256_maskstore_pd, square 4 transpose4;
     __m512 of f32, 16, rows [8, 8, 8, 6], mask __mmask16 = mask16,
-        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
+        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps
+        _mm512_add_ps _mm512_sub_ps _mm512_fmadd_ps
         |x, mask| _mm512_maskz_loadu_ps(mask, x), _mm512_mask_storeu_ps, square 8 transpose8;
     __m512d of f64, 8, rows [8, 8, 8, 6], mask __mmask8 = mask_of_8,
-        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
+        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd
+        _mm512_add_pd _mm512_sub_pd _mm512_fmadd_pd
         |x, mask| _mm512_maskz_loadu_pd(mask, x), _mm512_mask_storeu_pd, square 4 transpose4;
 }
 

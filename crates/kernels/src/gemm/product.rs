@@ -34,7 +34,7 @@ pub(crate) struct Matrices {
 }
 
 /// The product by tiles. Contract: that of [`Matrices`], and `b_cs == 1`.
-pub(super) struct Tiles<V>(PhantomData<V>);
+pub(crate) struct Tiles<V>(PhantomData<V>);
 
 impl<V: Lanes> Body for Tiles<V> {
     type Args = Matrices;

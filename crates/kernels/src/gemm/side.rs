@@ -35,6 +35,14 @@ impl Side {
         (self.dims[last], self.strides[last])
     }
 
+    /// The place of row (or column) number `at`, and how many from it on lie along the last axis.
+    #[inline]
+    pub(crate) fn run_from(&self, at: usize) -> (isize, usize) {
+        let last = self.dims.len() - 1;
+        let place = Place::new(&self.dims, at);
+        (place.offset(&self.strides), self.dims[last] - place.index(last))
+    }
+
     /// The places of rows (or columns) from number `start` on, in elements from the first: fills `to`.
     #[inline]
     pub(crate) fn places<'a>(&self, start: usize, to: &'a mut [MaybeUninit<isize>]) -> &'a [isize] {
@@ -67,6 +75,9 @@ mod tests {
         for start in 0..24 {
             for len in 0..=24 - start {
                 let mut to = vec![MaybeUninit::new(-1); len];
+                if len > 0 {
+                    assert_eq!(side.run_from(start), (walk[start], 4 - start % 4));
+                }
                 assert_eq!(side.places(start, &mut to), &walk[start..start + len], "{start} {len}");
             }
         }

@@ -1,9 +1,10 @@
 //! A small product: one block, found without a walk. What such a product takes is mostly calls.
 
+use super::GemmPlan;
 use super::blocks::Blocked;
 use super::choice::Way;
 use super::product::Matrices;
-use super::{GemmPlan, TASK};
+use super::strips::Nested;
 use crate::Pool;
 use crate::bind::Mem;
 use crate::program::{Failure, Step};
@@ -26,9 +27,7 @@ pub(crate) struct Single {
 impl GemmPlan {
     /// As a step: with its places found, if it is one block.
     pub(crate) fn step(self) -> Box<dyn Step> {
-        let [m, n] = [self.rows.len, self.columns.len];
-        let small = m.saturating_mul(n).saturating_mul(self.k) < TASK;
-        let one = small && self.batch.numel() == 1 && self.rows.count() * self.columns.count() == 1;
+        let one = self.tasks <= 1 && self.batch.numel() == 1;
         if !one || self.operands.iter().any(|s| s.dims.contains(&0)) {
             return Box::new(self);
         }
@@ -43,12 +42,11 @@ impl GemmPlan {
 
 impl Step for Single {
     unsafe fn run(&self, mem: Mem<'_>, _: &Pool) -> Result<(), Failure> {
-        let GemmPlan { rows, columns, k, ref strides, ref sides, way, .. } = self.plan;
+        let GemmPlan { m, n, k, ref strides, ref sides, ref borders, way, .. } = self.plan;
         // SAFETY: the operands were checked for this memory, and are not empty.
         let [a, b, c] = self.starts.map(|s| unsafe { mem.byte(s.buffer, s.byte, s.moves) });
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = *strides;
-        let (m, n, add) = (rows.len, columns.len, false);
-        let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs, add };
+        let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs, add: false };
         // SAFETY: checked slices with these strides; c is apart from a and b. The sides give the
         // places of elements of a and b.
         unsafe {
@@ -56,6 +54,10 @@ impl Step for Single {
                 Way::Direct(entry) => entry(p),
                 Way::Blocked { panels, tiles, pack_a } => {
                     panels(Blocked { p, at: [0, 0], sides: &raw const *sides, tiles, pack_a });
+                }
+                Way::Strips(entry) | Way::Along(entry) => {
+                    let (sides, borders) = (&raw const *sides, &raw const *borders);
+                    entry(Nested { p, at: [0, 0], sides, borders });
                 }
             }
         }

@@ -2,12 +2,15 @@
 
 use proptest::prelude::*;
 
+use super::along::Along;
 use super::blocks::{Blocked, Panels};
 use super::choice::{Compiled, Sides, choose, compiled, compiled_of};
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
+use super::strips::Strips;
 use super::*;
+use crate::attention::Heads;
 use crate::vector;
 
 /// A matrix in memory: strides, and the least place that is not negative.
@@ -60,6 +63,11 @@ fn check<T: Num + From<i8>>(isa: &Compiled, [m, n, k]: [usize; 3], orders: [usiz
             // SAFETY: as above.
             unsafe { panels(block) }
         }
+        // SAFETY: as above.
+        Way::Strips(entry) | Way::Along(entry) => unsafe {
+            let borders = Borders::default();
+            entry(Nested { p, at: [0; 2], sides: &raw const of, borders: &raw const borders })
+        },
     }
     let mut want = vec![canary; c.len()];
     for i in 0..m as isize {

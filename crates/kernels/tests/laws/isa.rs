@@ -11,7 +11,7 @@ fn products_maxima_and_reductions_hold_on_every_instruction_set() {
     for isa in others {
         let mut laws = Command::new(&tests);
         let run = laws
-            .args(["matmul::", "max_pool::", "reductions::"])
+            .args(["matmul::", "max_pool::", "reductions::", "winograd::"])
             .env("PLEACH_ISA", isa.name())
             .output()
             .expect("tests run");

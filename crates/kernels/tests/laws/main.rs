@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod attention;
 mod cumulative;
 mod fusion;
 mod indexing;
@@ -20,3 +21,4 @@ mod streams;
 mod support;
 mod threads;
 mod windows;
+mod winograd;

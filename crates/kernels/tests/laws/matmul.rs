@@ -1,11 +1,11 @@
 //! Matrix products.
 
-use pleach_kernels::{BufferId, Fault, Kernel, Matrix, Slice, View, Windows};
+use pleach_kernels::{Border, BufferId, Fault, Kernel, Matrix, Slice, View, Windows};
 use pleach_tensor::compare::unravel;
 use pleach_tensor::{DType, F32, F64, I32, I64};
 use proptest::prelude::*;
 
-use crate::support::{Bench, V, agree, indices, read};
+use crate::support::{Bench, V, agree, indices, read, write};
 
 fn check(dtype: DType, batch: &[usize], [m, n, k]: [usize; 3], seed: u64) {
     check_axes(dtype, batch, [[&[m], &[k]], [&[k], &[n]]], seed);
@@ -18,6 +18,7 @@ fn check_axes(dtype: DType, batch: &[usize], of: [[&[usize]; 2]; 2], seed: u64) 
     let [a, b] = of.map(|[rows, columns]| Matrix {
         slice: bench.input(dtype, &[batch, rows, columns].concat(), false),
         columns: columns.len(),
+        borders: vec![],
     });
     let c = bench.output(dtype, &[batch, &[m, n]].concat());
     let after = bench.run(vec![Kernel::Gemm { a: a.clone(), b: b.clone(), c: c.clone() }]);
@@ -96,72 +97,164 @@ proptest! {
 }
 
 /// The products of a convolution, with the windows of an image in place: forward, and the gradient of
-/// the weight, in which sums are long and the result is written column by column.
-#[test]
-fn windows_of_an_image_are_a_matrix() {
-    for (images, channels, side, window, filters) in [
-        (2, 3, 9, 3, 8),
-        (3, 2, 28, 5, 6),
-        (2, 16, 18, 3, 40),
-        (1, 1, 70, 2, 1),
-        (3, 40, 10, 3, 80),
-    ] {
-        for dtype in [F32, F64] {
-            let mut bench = Bench::new(7);
-            let places = side - window + 1;
-            let image = bench.input(dtype, &[images, channels, side, side], false);
-            let windows = Windows {
-                axes: [2, 3].into_iter().collect(),
-                stride: [1, 1].into_iter().collect(),
-                dilation: [1, 1].into_iter().collect(),
-            };
-            let dims = [images, channels, places, places, window, window];
-            let windows = image.view(&View::Windows(windows), &dims).unwrap();
-            let (depth, area) = (channels * window * window, images * places * places);
-            let patches = |order: [usize; 6], columns| {
-                let dims: Vec<usize> = order.iter().map(|&i| dims[i]).collect();
-                let order = order.into_iter().collect();
-                Matrix { slice: windows.view(&View::Permute(order), &dims).unwrap(), columns }
-            };
-            let [down, across] = [patches([1, 4, 5, 0, 2, 3], 3), patches([0, 2, 3, 1, 4, 5], 3)];
-            let weight = bench.input(dtype, &[filters, depth], false);
-            let dy = bench.input(dtype, &[images, filters, places * places], false);
-            let order = [1, 0, 2].into_iter().collect();
-            let dims = [filters, images, places * places];
-            let slice = dy.view(&View::Permute(order), &dims).unwrap();
-            let dy = Matrix { slice, columns: 2 };
-            let y = bench.output(dtype, &[filters, area]);
-            let dw = bench.output(dtype, &[filters, depth]);
-            let after = bench.run(vec![
-                Kernel::Gemm { a: weight.clone().into(), b: down.clone(), c: y.clone() },
-                Kernel::Gemm { a: dy.clone(), b: across, c: dw.clone() },
-            ]);
-            let element = |down: &Slice, row: usize, column: usize| {
-                let (r, c) = (unravel(row, &down.dims[..3]), unravel(column, &down.dims[3..]));
-                read(&after, down, &[r, c].concat()).f()
-            };
-            let eps = if dtype == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
-            let near = |got: V, terms: &mut dyn Iterator<Item = f64>| {
-                let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + t.abs()));
-                (got.f() - sum).abs() <= 100.0 * eps * size
-            };
-            for i in 0..filters {
-                for j in (0..area).step_by(if area > 300 { 7 } else { 1 }) {
-                    let w = |l| read(&after, &weight, &[i, l]).f();
-                    let mut terms = (0..depth).map(|l| w(l) * element(&down.slice, l, j));
-                    assert!(near(read(&after, &y, &[i, j]), &mut terms), "y {i} {j}");
-                }
-                for j in 0..depth {
-                    let g = |l: usize| {
-                        let (image, place) = (l / (places * places), l % (places * places));
-                        read(&after, &dy.slice, &[i, image, place]).f()
-                    };
-                    let mut terms = (0..area).map(|l| g(l) * element(&down.slice, j, l));
-                    assert!(near(read(&after, &dw, &[i, j]), &mut terms), "dw {i} {j}");
-                }
+/// the weight, in which sums are long and the result is written column by column. Images lie one after
+/// the other, or side by side in memory without gaps.
+fn convolution(dtype: DType, sizes: [usize; 5], side_by_side: bool) {
+    let [images, channels, side, window, filters] = sizes;
+    let mut bench = Bench::new(7);
+    let places = side - window + 1;
+    let (depth, area) = (channels * window * window, images * places * places);
+    let (order, dims, axes) = match side_by_side {
+        false => ([1, 4, 5, 0, 2, 3], vec![images, channels, side, side], [2, 3]),
+        true => ([0, 4, 5, 1, 2, 3], vec![channels, side, side, images], [1, 2]),
+    };
+    let image = match side_by_side {
+        false => bench.input(dtype, &dims, false),
+        true => packed(&mut bench, dtype, &dims),
+    };
+    let windows = Windows {
+        axes: axes.into_iter().collect(),
+        stride: [1, 1].into_iter().collect(),
+        dilation: [1, 1].into_iter().collect(),
+    };
+    let mut dims = [&dims[..], &[window, window]].concat();
+    axes.into_iter().for_each(|axis| dims[axis] = places);
+    let windows = image.view(&View::Windows(windows), &dims).unwrap();
+    let patches = |order: [usize; 6], columns| {
+        let dims: Vec<usize> = order.iter().map(|&i| dims[i]).collect();
+        let order = order.into_iter().collect();
+        Matrix {
+            slice: windows.view(&View::Permute(order), &dims).unwrap(),
+            columns,
+            borders: vec![],
+        }
+    };
+    let [c, i, j, x, y, z] = order;
+    let [down, across] = [patches(order, 3), patches([x, y, z, c, i, j], 3)];
+    let mut down = down;
+    let mut weight = bench.input(dtype, &[filters, depth], false);
+    if side_by_side {
+        // Zeros around the images, which a product may pass over, and a weight that makes them NaN.
+        let inside = 1..side - 2;
+        for index in indices(&image.dims) {
+            if !(inside.contains(&index[1]) && inside.contains(&index[2])) {
+                write(&mut bench.buffers, &image, &index, V::F(0.0));
             }
         }
+        let border =
+            |i: usize| Border { axes: [1 + i, 3 + i], steps: [1, 1], inside: inside.clone() };
+        down.borders = vec![border(1), border(0)];
+        weight = packed(&mut bench, dtype, &[filters, depth]);
+        if images == 16 {
+            write(&mut bench.buffers, &weight, &[filters - 1, 0], V::F(f64::INFINITY));
+        }
     }
+    let places = places * places;
+    let (dy, y) = match side_by_side {
+        false => {
+            let dy = bench.input(dtype, &[images, filters, places], false);
+            let order = [1, 0, 2].into_iter().collect();
+            let slice = dy.view(&View::Permute(order), &[filters, images, places]).unwrap();
+            (Matrix { slice, columns: 2, borders: vec![] }, bench.output(dtype, &[filters, area]))
+        }
+        true => {
+            let slice = packed(&mut bench, dtype, &[filters, places, images]);
+            (
+                Matrix { slice, columns: 2, borders: vec![] },
+                packed(&mut bench, dtype, &[filters, area]),
+            )
+        }
+    };
+    let dw = bench.output(dtype, &[filters, depth]);
+    // A batch of one product, too.
+    let batch = |slice: &Slice| {
+        let mut slice = slice.clone();
+        slice.dims.insert(0, 1);
+        slice.strides.insert(0, 0);
+        slice
+    };
+    let mut of_batch = Matrix { slice: batch(&down.slice), ..down.clone() };
+    of_batch.borders.iter_mut().flat_map(|b| &mut b.axes).for_each(|axis| *axis += 1);
+    let again = bench.output(dtype, &[1, filters, area]);
+    let after = bench.run(vec![
+        Kernel::Gemm { a: weight.clone().into(), b: down.clone(), c: y.clone() },
+        Kernel::Gemm { a: batch(&weight).into(), b: of_batch, c: again.clone() },
+        Kernel::Gemm { a: dy.clone(), b: across, c: dw.clone() },
+    ]);
+    for index in indices(&y.dims) {
+        let [got, want] =
+            [read(&after, &again, &[&[0], &index[..]].concat()), read(&after, &y, &index)];
+        assert!(agree(got, want, dtype, 1.0, 1e-3), "{sizes:?} {index:?}");
+    }
+    let element = |down: &Slice, row: usize, column: usize| {
+        let (r, c) = (unravel(row, &down.dims[..3]), unravel(column, &down.dims[3..]));
+        read(&after, down, &[r, c].concat()).f()
+    };
+    let eps = if dtype == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+    let near = |got: V, terms: &mut dyn Iterator<Item = f64>| {
+        let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + t.abs()));
+        (got.f() - sum).abs() <= 100.0 * eps * size
+            || got.f() == sum
+            || got.f().is_nan() && sum.is_nan()
+    };
+    for i in 0..filters {
+        for j in (0..area).step_by(if area > 300 { 7 } else { 1 }) {
+            let w = |l| read(&after, &weight, &[i, l]).f();
+            let mut terms = (0..depth).map(|l| w(l) * element(&down.slice, l, j));
+            assert!(near(read(&after, &y, &[i, j]), &mut terms), "{sizes:?} y {i} {j}");
+        }
+        for j in (0..depth).step_by(if depth * area > 30_000 { 5 } else { 1 }) {
+            let g = |l: usize| {
+                let inner = dy.slice.dims[2];
+                read(&after, &dy.slice, &[i, l / inner, l % inner]).f()
+            };
+            let mut terms = (0..area).map(|l| g(l) * element(&down.slice, j, l));
+            assert!(near(read(&after, &dw, &[i, j]), &mut terms), "{sizes:?} dw {i} {j}");
+        }
+    }
+}
+
+/// A place without gaps, filled.
+fn packed(bench: &mut Bench, dtype: DType, dims: &[usize]) -> Slice {
+    loop {
+        let slice = bench.output(dtype, dims);
+        if slice.is_contiguous() {
+            for index in indices(dims) {
+                let value = V::F((bench.rng.below(4001) as f64 - 2000.0) / 256.0);
+                write(&mut bench.buffers, &slice, &index, value);
+            }
+            return slice;
+        }
+    }
+}
+
+#[test]
+fn windows_of_an_image_are_a_matrix() {
+    for sizes in [
+        [2, 3, 9, 3, 8],
+        [3, 2, 28, 5, 6],
+        [2, 16, 18, 3, 40],
+        [1, 1, 70, 2, 1],
+        [3, 40, 10, 3, 80],
+    ] {
+        [F32, F64].into_iter().for_each(|dtype| convolution(dtype, sizes, false));
+    }
+}
+
+#[test]
+fn windows_of_images_side_by_side_are_read_where_they_are() {
+    for sizes in [
+        [64, 1, 6, 3, 6],
+        [16, 3, 12, 5, 16],
+        [128, 2, 4, 2, 9],
+        [32, 6, 7, 2, 50],
+        [48, 1, 9, 1, 1],
+    ] {
+        [F32, F64].into_iter().for_each(|dtype| convolution(dtype, sizes, true));
+    }
+    // Sums longer than a block of them, of runs that are longer or shorter.
+    convolution(F32, [64, 60, 4, 3, 7], true);
+    convolution(F32, [16, 1, 40, 2, 3], true);
 }
 
 #[test]
@@ -172,7 +265,7 @@ fn matrices_of_integers_or_of_wrong_lengths_are_refused() {
         a.strides.swap(0, 1);
         a.strides[0] = 1;
         let kernel = Kernel::Gemm {
-            a: Matrix { slice: a, columns: 2 },
+            a: Matrix { slice: a, columns: 2, borders: vec![] },
             b: slice(0, &[6, 2]).into(),
             c: slice(1, &[2, 2]),
         };

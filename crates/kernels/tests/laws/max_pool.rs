@@ -32,7 +32,8 @@ fn some_windows(bench: &mut Bench, len: &mut usize, most: usize) -> Vec<Window> 
 fn pooling(bench: &mut Bench, dims: &mut [usize], n: usize) -> (Vec<Vec<Window>>, Vec<usize>) {
     let (rank, most) = (dims.len(), [0, 70, 14, 6][n]);
     let lead = &mut dims[..rank - n];
-    lead.iter_mut().for_each(|len| *len = (*len).min(4));
+    let wide = if lead.len() == 1 { 20 } else { 4 };
+    lead.iter_mut().for_each(|len| *len = (*len).min(wide));
     let windows: Vec<Vec<Window>> =
         (rank - n..rank).map(|i| some_windows(bench, &mut dims[i], most)).collect();
     let out = dims[..rank - n].iter().copied().chain(windows.iter().map(Vec::len)).collect();

@@ -100,11 +100,17 @@ impl<'g> Attention<'g> {
         let scale = self.scale.unwrap_or_else(|| (inner as f64).sqrt().recip());
         // Scaled afterwards: one rounding, and not one of every number of the query.
         let scores = unfold(self.fold(q, k).matmul(k.t()), length) * scale;
-        let masked = match self.masked(scores) {
-            Ok(masked) => masked,
-            Err(refused) => return refused,
-        };
-        if masked.id() == scores.id() { scores.softmax(-1) } else { masked.masked_softmax() }
+        self.weigh(scores)
+    }
+
+    /// Weights of these scores.
+    #[track_caller]
+    pub(super) fn weigh(&self, scores: Var<'g>) -> Var<'g> {
+        match self.masked(scores) {
+            Ok(masked) if masked.id() == scores.id() => scores.softmax(-1),
+            Ok(masked) => masked.masked_softmax(),
+            Err(refused) => refused,
+        }
     }
 
     /// Values mixed by weights, `[.., L, S]`: the second half of [`Attention::call`], for those

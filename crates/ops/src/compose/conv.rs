@@ -3,8 +3,9 @@
 //! Both are one matrix product. Convolution reads windows of `x` as a matrix `[C·K, N·P]` (of `N`
 //! images with `P` windows of `K` elements in `C` channels) and multiplies it by the weight
 //! `[O, C·K]` from the left: so windows are copied in runs along the last spatial axis, the result
-//! needs no transpose within an image, and the gradient of the weight is one product too. The
-//! transpose multiplies first and adds up overlapping windows after.
+//! needs no transpose within an image, and the gradient of the weight is one product too. With few
+//! channels the matrix is `[C·K, P·N]`, of images that lie side by side: no window is copied at all.
+//! The transpose multiplies first and adds up overlapping windows after.
 
 use pleach_graph::TypeError;
 
@@ -204,6 +205,17 @@ struct Spread {
     zeros: (usize, usize),
 }
 
+/// Do images lie side by side in the matrix of windows? That takes as many as fill vectors; with many
+/// channels other ways are as fast, and what comes next wants them the usual way round.
+fn side_by_side(batch: usize, inputs: usize, outputs: usize) -> bool {
+    batch > 0 && batch.is_multiple_of(IMAGES) && inputs.max(outputs) <= FEW
+}
+
+/// Images that fill a vector of the widest kind.
+const IMAGES: usize = 16;
+/// Channels that are few.
+const FEW: usize = 16;
+
 /// `first`, then axes `from ..= from + n - 1`, …: an order of axes in pieces.
 fn order(pieces: &[std::ops::Range<usize>]) -> Vec<i64> {
     pieces.iter().cloned().flatten().map(|axis| axis as i64).collect()
@@ -242,15 +254,28 @@ impl<'g> Var<'g> {
         };
         let _at = self.graph().at();
         let (x, n) = (self.batched(rank), rank - 2);
-        let windows = x.pad_last(&walk.sides).windows(&walk.windows);
-        // [N, C, P.., K..] -> [C, K.., N, P..] -> [G, C/G·K, N·P]
         let (batch, groups) = (x.size(0), walk.groups);
-        let patches = windows.permute(&order(&[1..2, rank..rank + n, 0..1, 2..rank]));
         let (depth, area) = (product(&w[1..]), product(&counts).saturating_mul(batch));
-        let patches = patches.reshape([groups, depth, area]);
-        let y = weight.reshape([groups, w[0] / groups, depth]).matmul(patches);
-        // [G, O/G, N·P] -> [O, N, P..] -> [N, O, P..]
-        let y = y.reshape([&[w[0], batch], &counts[..]].concat()).transpose(0, 1);
+        let weight = weight.reshape([groups, w[0] / groups, depth]);
+        let y = if side_by_side(batch, x.size(1), w[0]) {
+            // [N, C, L..] -> [C, L.., N]; [C, P.., N, K..] -> [C, K.., P.., N] -> [G, C/G·K, P·N]
+            let x = x.permute(&order(&[1..rank, 0..1]));
+            let zeros = [&[(0, 0)], &walk.sides[..], &[(0, 0)]].concat();
+            let along = walk.windows.iter().map(|w| Window { axis: w.axis - 1, ..*w });
+            let windows = x.pad(&zeros).windows(&along.collect::<Vec<_>>());
+            let patches = windows.permute(&order(&[0..1, rank..rank + n, 1..rank]));
+            let y = weight.matmul(patches.reshape([groups, depth, area]));
+            // [G, O/G, P·N] -> [O, P.., N] -> [N, O, P..]
+            let y = y.reshape([&[w[0]], &counts[..], &[batch]].concat());
+            y.permute(&order(&[n + 1..n + 2, 0..n + 1]))
+        } else {
+            // [N, C, P.., K..] -> [C, K.., N, P..] -> [G, C/G·K, N·P]
+            let windows = x.pad_last(&walk.sides).windows(&walk.windows);
+            let patches = windows.permute(&order(&[1..2, rank..rank + n, 0..1, 2..rank]));
+            let y = weight.matmul(patches.reshape([groups, depth, area]));
+            // [G, O/G, N·P] -> [O, N, P..] -> [N, O, P..]
+            y.reshape([&[w[0], batch], &counts[..]].concat()).transpose(0, 1)
+        };
         y.with_bias(bias, n).unbatched(self, rank)
     }
 

@@ -110,6 +110,11 @@ impl Windows {
     pub fn new(windows: &[Window]) -> Windows {
         Windows { windows: windows.into() }
     }
+
+    /// The windows.
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
 }
 
 impl<'g> Var<'g> {

@@ -1,0 +1,304 @@
+//! One head, forward or backward, in blocks of queries.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use crate::gemm::{Lanes, Matrices};
+use crate::num::{Float, Num};
+use crate::vector::{Body, Entry};
+
+/// Widest keys and values.
+pub(super) const WIDTH: usize = 128;
+/// Bytes of keys, or of values, of a head.
+pub(super) const AREA: usize = 128 << 10;
+/// Scores of a block of queries.
+pub(super) const SCORES: usize = 8192;
+/// Most queries of a block.
+const QUERIES: usize = 32;
+/// Rows of scores are whole pieces of so many.
+const PIECE: usize = 16;
+
+/// Distance of rows of scores.
+pub(super) fn pitch(keys: usize) -> usize {
+    keys.saturating_add(PIECE - 1) / PIECE * PIECE
+}
+
+/// A matrix in memory, with distances of rows and of columns in elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix {
+    pub(crate) at: *mut u8,
+    pub(crate) rows: isize,
+    pub(crate) columns: isize,
+}
+
+impl Matrix {
+    /// The matrix from row `i` on, of elements `T`.
+    fn from_row<T>(self, i: usize) -> Matrix {
+        Matrix { at: self.at.cast::<T>().wrapping_offset(i as isize * self.rows).cast(), ..self }
+    }
+}
+
+/// A head. Contract: matrices of these sizes are valid for reads, `y` or the results `dq`, `dk`, `dv`
+/// for writes and apart from all others; [`attention_fits`](super::attention_fits) these sizes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    /// Queries, keys, width of keys, width of values.
+    pub(crate) sizes: [usize; 4],
+    /// Does query `i` see keys `0..=i` only?
+    pub(crate) causal: bool,
+    pub(crate) scale: f64,
+    pub(crate) q: Matrix,
+    pub(crate) k: Matrix,
+    pub(crate) v: Matrix,
+    pub(crate) y: Option<Matrix>,
+    /// What came for `y`, and where gradients of q, k and v go.
+    pub(crate) backward: Option<[Matrix; 4]>,
+}
+
+/// Memory that begins with a line of the cache, with room for a vector past its end.
+#[repr(align(64))]
+#[allow(dead_code, reason = "only its place is used")]
+struct Lines<T>(T, [u8; 64]);
+
+/// The head by vectors `V`. Contract: that of [`Head`], and `tiles` are the products by tiles.
+pub(crate) struct Heads<V>(PhantomData<V>);
+
+impl<V: Lanes> Body for Heads<V>
+where
+    V::T: Float,
+{
+    type Args = (Head, Entry<Matrices>);
+
+    #[inline(always)]
+    unsafe fn run((head, tiles): (Head, Entry<Matrices>)) {
+        let Head { sizes: [l, s, e, d], causal, q, k, v, .. } = head;
+        let (pitch, scale) = (pitch(s), V::T::from_f64(head.scale));
+        let most = (SCORES / pitch.max(1) / 8 * 8).clamp(8, QUERIES);
+        let mut keys = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
+        let mut values = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
+        let mut rows = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
+        let mut scores = MaybeUninit::<Lines<[f64; SCORES]>>::uninit();
+        let mut queries = MaybeUninit::<Lines<[f64; QUERIES * WIDTH]>>::uninit();
+        let mut came = MaybeUninit::<Lines<[f64; QUERIES * WIDTH]>>::uninit();
+        let mut slopes = MaybeUninit::<Lines<[f64; SCORES]>>::uninit();
+        let (keys, values) = (keys.as_mut_ptr().cast(), values.as_mut_ptr().cast());
+        let (rows, scores) = (rows.as_mut_ptr().cast(), scores.as_mut_ptr().cast::<V::T>());
+        let (queries, came) = (queries.as_mut_ptr().cast(), came.as_mut_ptr().cast());
+        let slopes = slopes.as_mut_ptr().cast::<V::T>();
+        let product = |[m, n, k]: [usize; 3], a: Matrix, b: (*mut V::T, usize), c: Matrix, add| {
+            let (a, a_rs, a_cs) = (a.at.cast_const(), a.rows, a.columns);
+            let (b, b_rs) = (b.0.cast_const().cast(), b.1 as isize);
+            let (c, c_rs, c_cs) = (c.at, c.rows, c.columns);
+            let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs: 1, c, c_rs, c_cs, add };
+            // SAFETY: blocks of the matrices and of the areas, which have room for them.
+            unsafe { tiles(p) };
+        };
+        let dense = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: rows as isize, columns: 1 };
+        let turned = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: 1, columns: rows as isize };
+        // SAFETY of all calls: matrices of the contract; areas have room for them.
+        unsafe { turn::<V>(k, [s, e], keys, pitch) };
+        match head.backward {
+            // SAFETY: see above.
+            None => unsafe { copy(v, [s, d], values, d) },
+            Some([_, _, dk, dv]) => {
+                // SAFETY: see above.
+                unsafe {
+                    turn::<V>(v, [s, d], values, pitch);
+                    copy(k, [s, e], rows, e);
+                    clear::<V::T>(dk, [s, e]);
+                    clear::<V::T>(dv, [s, d]);
+                }
+            }
+        }
+        for i in (0..l).step_by(most) {
+            let m = most.min(l - i);
+            // Keys that the block sees, of which its first rows see less.
+            let n = if causal { s.min(i + m) } else { s };
+            let seen = |row: usize| if causal { n.min(i + row + 1) } else { n };
+            // SAFETY: see above.
+            unsafe { copy(q.from_row::<V::T>(i), [m, e], queries, e) };
+            product([m, n, e], dense(queries, e), (keys, pitch), dense(scores, pitch), false);
+            for row in 0..m {
+                // SAFETY: a row of scores, of which `n` are written.
+                unsafe {
+                    let scores = scores.add(row * pitch);
+                    softmax(scores, seen(row), self::pitch(n), scale, causal);
+                }
+            }
+            if let Some(y) = head.y {
+                let y = y.from_row::<V::T>(i);
+                product([m, d, n], dense(scores, pitch), (values, d), y, false);
+            }
+            if let Some([dy, dq, dk, dv]) = head.backward {
+                // SAFETY: see above.
+                unsafe { copy(dy.from_row::<V::T>(i), [m, d], came, d) };
+                product([m, n, d], dense(came, d), (values, pitch), dense(slopes, pitch), false);
+                for row in 0..m {
+                    let (p, dp) =
+                        (scores.wrapping_add(row * pitch), slopes.wrapping_add(row * pitch));
+                    // SAFETY: rows of scores and of what came for them.
+                    unsafe { slope(p, dp, seen(row), self::pitch(n), scale) };
+                }
+                let dq = dq.from_row::<V::T>(i);
+                product([m, e, n], dense(slopes, pitch), (rows, e), dq, false);
+                product([n, e, m], turned(slopes, pitch), (queries, e), dk, true);
+                product([n, d, m], turned(scores, pitch), (came, d), dv, true);
+            }
+        }
+    }
+}
+
+/// Writes a matrix to rows at distance `pitch`.
+///
+/// # Safety
+/// The elements are valid for reads, the rows for writes.
+#[inline(always)]
+unsafe fn copy<T: Num>(x: Matrix, [m, n]: [usize; 2], to: *mut T, pitch: usize) {
+    for i in 0..m {
+        let (x, to, across) =
+            (x.from_row::<T>(i).at.cast::<T>(), to.wrapping_add(i * pitch), x.columns);
+        // SAFETY of both: the caller's promise.
+        if across == 1 {
+            for j in 0..n {
+                // SAFETY: see above.
+                unsafe { to.add(j).write(*x.add(j)) };
+            }
+        } else {
+            for j in 0..n {
+                // SAFETY: see above.
+                unsafe { to.add(j).write(*x.offset(j as isize * across)) };
+            }
+        }
+    }
+}
+
+/// Writes a matrix of zeros.
+///
+/// # Safety
+/// The elements are valid for writes.
+#[inline(always)]
+unsafe fn clear<T: Num>(x: Matrix, [m, n]: [usize; 2]) {
+    for i in 0..m {
+        let row = x.from_row::<T>(i).at.cast::<T>();
+        for j in 0..n as isize {
+            // SAFETY: the caller's promise.
+            unsafe { row.offset(j * x.columns).write(T::ZERO) };
+        }
+    }
+}
+
+/// Writes the columns of a matrix as rows at distance `pitch`.
+///
+/// # Safety
+/// The elements are valid for reads, the rows for writes.
+#[inline(always)]
+unsafe fn turn<V: Lanes>(x: Matrix, [m, n]: [usize; 2], to: *mut V::T, pitch: usize) {
+    let (from, side) = (x.at.cast::<V::T>().cast_const(), V::SQUARE);
+    let whole = if x.columns == 1 { [m / side * side, n / side * side] } else { [0, 0] };
+    for i in (0..whole[0]).step_by(side) {
+        let places: [isize; 8] = std::array::from_fn(|r| (i + r) as isize * x.rows);
+        for j in (0..whole[1]).step_by(side) {
+            let to = to.wrapping_add(j * pitch + i);
+            // SAFETY: a square, and its place.
+            unsafe { V::transpose(from.add(j), &places[..side], to, pitch as isize) };
+        }
+    }
+    for i in 0..m {
+        for j in if i < whole[0] { whole[1] } else { 0 }..n {
+            let at = i as isize * x.rows + j as isize * x.columns;
+            // SAFETY: an element, and its place.
+            unsafe { to.add(j * pitch + i).write(*from.offset(at)) };
+        }
+    }
+}
+
+/// Pieces of a row of `len` elements, a multiple of [`PIECE`].
+///
+/// # Safety
+/// The row is initialized, and nothing else uses it.
+#[inline(always)]
+unsafe fn pieces<'a, T>(x: *mut T, len: usize) -> &'a mut [[T; PIECE]] {
+    // SAFETY: the caller's promise; an array has the alignment of its elements.
+    unsafe { std::slice::from_raw_parts_mut(x.cast(), len / PIECE) }
+}
+
+/// What joins all lanes, by halves.
+#[inline(always)]
+fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
+    let mut half = PIECE / 2;
+    while half > 0 {
+        for i in 0..half {
+            x[i] = join(x[i], x[i + half]);
+        }
+        half /= 2;
+    }
+    x[0]
+}
+
+/// The softmax of `scale` times the first `seen` elements; zeros up to `len`, a multiple of [`PIECE`]. A row
+/// without weight is zeros if `zeros`, or NaN.
+///
+/// # Safety
+/// There is room for `len` elements, of which `seen` are initialized; nothing else uses them.
+#[inline(always)]
+unsafe fn softmax<T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros: bool) {
+    // Scores are scaled as they are recorded: after they were added up.
+    // SAFETY: so many are initialized.
+    for x in unsafe { std::slice::from_raw_parts_mut(x, seen) } {
+        *x = x.mul(scale);
+    }
+    for i in seen..len {
+        // SAFETY: the caller's promise.
+        unsafe { x.add(i).write(T::LOWEST) };
+    }
+    // SAFETY: all are initialized now.
+    let row = unsafe { pieces(x, len) };
+    let larger = |a: T, b: T| if a > b { a } else { b };
+    let mut most = [T::LOWEST; PIECE];
+    for x in row.iter() {
+        for (most, &x) in most.iter_mut().zip(x) {
+            *most = larger(x, *most);
+        }
+    }
+    let most = across(most, larger);
+    let most = if most > T::LOWEST && most < T::HIGHEST { most } else { T::ZERO };
+    for x in row.as_flattened_mut() {
+        *x = x.sub(most).exp();
+    }
+    let mut sums = [T::ZERO; PIECE];
+    for x in row.iter() {
+        for (sum, &x) in sums.iter_mut().zip(x) {
+            *sum = sum.add(x);
+        }
+    }
+    let sum = across(sums, T::add);
+    let factor = if zeros && sum == T::ZERO { T::ONE } else { T::ONE.div(sum) };
+    for x in row.as_flattened_mut() {
+        *x = x.mul(factor);
+    }
+}
+
+/// What came for the products of a row before they were scaled, instead of `dp` that came for its weights
+/// `p`: `p·(dp - Σ p·dp)·scale`.
+///
+/// # Safety
+/// As for [`softmax`], of both rows; all of `p` are initialized.
+#[inline(always)]
+unsafe fn slope<T: Float>(p: *mut T, dp: *mut T, seen: usize, len: usize, scale: T) {
+    for i in seen..len {
+        // SAFETY: the caller's promise.
+        unsafe { dp.add(i).write(T::ZERO) };
+    }
+    // SAFETY: all are initialized now.
+    let (p, dp) = unsafe { (pieces(p, len), pieces(dp, len)) };
+    let mut sums = [T::ZERO; PIECE];
+    for (p, dp) in p.iter().zip(dp.iter()) {
+        for (sum, (&p, &dp)) in sums.iter_mut().zip(p.iter().zip(dp)) {
+            *sum = sum.add(p.mul(dp));
+        }
+    }
+    let sum = across(sums, T::add);
+    for (p, dp) in p.as_flattened().iter().zip(dp.as_flattened_mut()) {
+        *dp = p.mul(dp.sub(sum)).mul(scale);
+    }
+}
