@@ -35,11 +35,11 @@ impl<'a> Siblings<'a> {
 fn lies(body: &Body<Op>, inputs: &[Slice]) -> Vec<Lies> {
     let mut lies: Vec<Lies> = inputs.iter().map(Lies::of).collect();
     for node in &body.nodes()[body.params()..] {
-        let operands = node.inputs.iter().map(|x| lies[x.index()].clone());
+        let mut operands = node.inputs.iter().map(|x| lies[x.index()].clone());
         let types: Vec<&Type> = node.inputs.iter().map(|x| &body.nodes()[x.index()].ty).collect();
         let own = match node.op.lower(&types, &node.ty) {
             Lowering::Fill { .. } => Lies::Repeated,
-            Lowering::View(_) => operands.last().unwrap_or(Lies::Rows),
+            Lowering::View(_) => operands.next_back().unwrap_or(Lies::Rows),
             _ => Lies::together(operands),
         };
         lies.push(own);

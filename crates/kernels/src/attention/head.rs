@@ -33,7 +33,7 @@ pub(crate) struct Matrix {
 
 impl Matrix {
     /// The matrix from row `i` on, of elements `T`.
-    fn from_row<T>(self, i: usize) -> Matrix {
+    fn row_on<T>(self, i: usize) -> Matrix {
         Matrix { at: self.at.cast::<T>().wrapping_offset(i as isize * self.rows).cast(), ..self }
     }
 }
@@ -95,7 +95,7 @@ where
         };
         let dense = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: rows as isize, columns: 1 };
         let turned = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: 1, columns: rows as isize };
-        // SAFETY of all calls: matrices of the contract; areas have room for them.
+        // SAFETY: matrices of the contract; areas have room for them. So for all calls below.
         unsafe { turn::<V>(k, [s, e], keys, pitch) };
         match head.backward {
             // SAFETY: see above.
@@ -116,7 +116,7 @@ where
             let n = if causal { s.min(i + m) } else { s };
             let seen = |row: usize| if causal { n.min(i + row + 1) } else { n };
             // SAFETY: see above.
-            unsafe { copy(q.from_row::<V::T>(i), [m, e], queries, e) };
+            unsafe { copy(q.row_on::<V::T>(i), [m, e], queries, e) };
             product([m, n, e], dense(queries, e), (keys, pitch), dense(scores, pitch), false);
             for row in 0..m {
                 // SAFETY: a row of scores, of which `n` are written.
@@ -126,12 +126,12 @@ where
                 }
             }
             if let Some(y) = head.y {
-                let y = y.from_row::<V::T>(i);
+                let y = y.row_on::<V::T>(i);
                 product([m, d, n], dense(scores, pitch), (values, d), y, false);
             }
             if let Some([dy, dq, dk, dv]) = head.backward {
                 // SAFETY: see above.
-                unsafe { copy(dy.from_row::<V::T>(i), [m, d], came, d) };
+                unsafe { copy(dy.row_on::<V::T>(i), [m, d], came, d) };
                 product([m, n, d], dense(came, d), (values, pitch), dense(slopes, pitch), false);
                 for row in 0..m {
                     let (p, dp) =
@@ -139,7 +139,7 @@ where
                     // SAFETY: rows of scores and of what came for them.
                     unsafe { slope(p, dp, seen(row), self::pitch(n), scale) };
                 }
-                let dq = dq.from_row::<V::T>(i);
+                let dq = dq.row_on::<V::T>(i);
                 product([m, e, n], dense(slopes, pitch), (rows, e), dq, false);
                 product([n, e, m], turned(slopes, pitch), (queries, e), dk, true);
                 product([n, d, m], turned(scores, pitch), (came, d), dv, true);
@@ -156,7 +156,7 @@ where
 unsafe fn copy<T: Num>(x: Matrix, [m, n]: [usize; 2], to: *mut T, pitch: usize) {
     for i in 0..m {
         let (x, to, across) =
-            (x.from_row::<T>(i).at.cast::<T>(), to.wrapping_add(i * pitch), x.columns);
+            (x.row_on::<T>(i).at.cast::<T>(), to.wrapping_add(i * pitch), x.columns);
         // SAFETY of both: the caller's promise.
         if across == 1 {
             for j in 0..n {
@@ -179,7 +179,7 @@ unsafe fn copy<T: Num>(x: Matrix, [m, n]: [usize; 2], to: *mut T, pitch: usize) 
 #[inline(always)]
 unsafe fn clear<T: Num>(x: Matrix, [m, n]: [usize; 2]) {
     for i in 0..m {
-        let row = x.from_row::<T>(i).at.cast::<T>();
+        let row = x.row_on::<T>(i).at.cast::<T>();
         for j in 0..n as isize {
             // SAFETY: the caller's promise.
             unsafe { row.offset(j * x.columns).write(T::ZERO) };

@@ -194,9 +194,10 @@ impl<T: Num> Tile<'_, T> {
                 std::array::from_fn(|q| b.wrapping_offset(self.columns[q]));
             let mut l = at;
             while l < piece.len {
-                // SAFETY of both: a vector of the piece.
-                let y: [V; C] =
-                    std::array::from_fn(|q| unsafe { V::load(columns[q].wrapping_add(l)) });
+                let y: [V; C] = std::array::from_fn(|q| {
+                    // SAFETY: a vector of the piece.
+                    unsafe { V::load(columns[q].wrapping_add(l)) }
+                });
                 for (sums, row) in sums.iter_mut().zip(&rows) {
                     // SAFETY: see above.
                     let x = unsafe { V::load(row.wrapping_add(l)) };

@@ -44,7 +44,7 @@ impl<V: Lanes> Body for Strips<V> {
 
     #[inline(always)]
     unsafe fn run(Nested { p, at: [row, column], sides, borders }: Nested) {
-        // SAFETY of both: valid while the product runs.
+        // SAFETY: both are valid while the product runs.
         let [[rows_of_a, columns_of_a], [rows_of_b, columns_of_b]] = unsafe { &*sides };
         // SAFETY: see above.
         let borders = unsafe { &*borders };
