@@ -111,6 +111,9 @@ impl Peer {
 
 /// The peers that are here, and why others are not.
 pub(super) fn installed(python: &Path) -> (Vec<Peer>, Vec<(String, String)>) {
+    // Peers run in their own folder. A bare name is looked for in `PATH`.
+    let here = std::path::absolute(python).ok().filter(|_| python.components().count() > 1);
+    let python = here.as_deref().unwrap_or(python);
     let (mut peers, mut skipped) = (Vec::new(), Vec::new());
     for (module, script, arg, has) in [
         ("torch", "torch_train.py", "eager", vec![DENSE, NETS]),
