@@ -237,6 +237,10 @@ impl Pass for Defer {
         Classes::both(Class::Rounding)
     }
 
+    fn rules(&self) -> Vec<&'static str> {
+        vec![RULE]
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         if !cx.may(RULE, Class::Rounding) {
             return Ok(Outcome::Unchanged);

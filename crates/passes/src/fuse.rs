@@ -130,6 +130,10 @@ impl Pass for Fuse {
         Classes::both(Class::KernelExact)
     }
 
+    fn rules(&self) -> Vec<&'static str> {
+        vec![RULE, AGAIN]
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         if !cx.may(RULE, Class::KernelExact) {
             return Ok(Outcome::Unchanged);

@@ -112,6 +112,10 @@ impl Pass for Join {
         Classes::both(Class::ZeroSign)
     }
 
+    fn rules(&self) -> Vec<&'static str> {
+        vec![RULE]
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         let is_pad = |id: NodeId| g.peek(id, |node| matches!(node.op, Op::Pad(_))) == Some(true);
         if !g.ids().any(is_pad) {

@@ -23,7 +23,7 @@ pub trait Pass: fmt::Debug + Send + Sync {
     /// The weakest class of anything it does.
     fn class(&self) -> Classes;
 
-    /// Names of the rules that can be left out one by one.
+    /// Names of the rules that can be left out one by one: all that it enters into the ledger, but for its own name.
     fn rules(&self) -> Vec<&'static str> {
         Vec::new()
     }

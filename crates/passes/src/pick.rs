@@ -140,6 +140,10 @@ impl Pass for Pick {
         Classes::both(Class::Rounding)
     }
 
+    fn rules(&self) -> Vec<&'static str> {
+        vec![PICK, SUM]
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         cx.step(g.len() as u64);
         let indexed = |id| g.peek(id, |n| matches!(n.op, Op::Gather(_) | Op::ScatterAdd(_)));

@@ -179,6 +179,10 @@ impl Pass for Stash {
         Classes::both(Class::KernelExact)
     }
 
+    fn rules(&self) -> Vec<&'static str> {
+        vec![RULE]
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         if !cx.may(RULE, Class::KernelExact) {
             return Ok(Outcome::Unchanged);

@@ -2,11 +2,12 @@
 
 use pleach_graph::{NodeId, NodeMap, Rewrite};
 use pleach_ops::prelude::*;
-use pleach_passes::testing::graph;
+use pleach_passes::testing::{Recipe, graph};
 use pleach_passes::{
     Class, Classes, Fold, Ledger, Level, Outcome, Pass, PassCx, PassError, Pipeline, Prune,
     Simplify, Totals, live_bytes,
 };
+use pleach_tensor::Key;
 
 /// One step of a small model, gradients and update included.
 fn step() -> Graph {
@@ -100,6 +101,28 @@ fn passes_are_inserted_and_cut_off() {
     let with =
         names(p().prefix(3).insert_after("prune", Wreck(Damage::None)).insert_after("no", Fold));
     assert_eq!(with, "prune wreck attend stash fold");
+}
+
+/// What stands in the ledger can be left out: operators that are folded, and what dies or is shared, aside.
+#[test]
+fn names_of_the_ledger_are_those_of_rules() {
+    let pipeline = Pipeline::default();
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..300 {
+        let sample = Recipe::drawn(Key(seed), false).build(seed % 2 == 0);
+        let (_, _, ledger) = pipeline.optimize(&sample.graph, &mut reference()).unwrap();
+        for record in &ledger.passes {
+            let Some(pass) = pipeline.passes().iter().find(|p| p.name() == record.name) else {
+                continue;
+            };
+            let known = [pass.rules(), vec![pass.name(), "dead", "share"]].concat();
+            for entry in ledger.of(record).iter().filter(|_| pass.name() != "fold") {
+                assert!(known.contains(&&*entry.rule), "{} of {}", entry.rule, entry.pass);
+                seen.insert(entry.rule.clone());
+            }
+        }
+    }
+    assert!(seen.len() > 20 && seen.contains("region"), "{seen:?}");
 }
 
 #[test]
