@@ -56,9 +56,11 @@ impl Borders {
         Ok(Borders(all.split_off(more)))
     }
 
-    /// None if as few columns as this have the same terms: a narrow strip takes longer than it saves.
+    /// None if as few columns as this, those of a vector, have the same terms: a narrow strip takes longer
+    /// than it saves. Nor where terms change within a vector.
     pub(super) fn if_wide(self, columns: usize) -> Borders {
-        if self.run_from(0) <= columns { Borders::default() } else { self }
+        let run = self.run_from(0);
+        if run <= columns || !run.is_multiple_of(columns) { Borders::default() } else { self }
     }
 
     pub(super) fn is_empty(&self) -> bool {

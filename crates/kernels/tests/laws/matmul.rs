@@ -249,6 +249,10 @@ fn windows_of_images_side_by_side_are_read_where_they_are() {
         [128, 2, 4, 2, 9],
         [32, 6, 7, 2, 50],
         [48, 1, 9, 1, 1],
+        // Zeros that end within a vector.
+        [24, 2, 6, 3, 6],
+        [40, 1, 8, 3, 4],
+        [20, 3, 8, 5, 3],
     ] {
         [F32, F64].into_iter().for_each(|dtype| convolution(dtype, sizes, true));
     }
