@@ -40,6 +40,8 @@ mod price;
 mod prune;
 mod pull;
 pub mod rules;
+#[cfg(feature = "egraph")]
+mod saturate;
 mod share;
 mod simplify;
 mod stash;
@@ -70,6 +72,8 @@ pub use price::Price;
 pub use prune::Prune;
 pub use pull::Pull;
 pub use rules::{Guard, Rule, RuleError};
+#[cfg(feature = "egraph")]
+pub use saturate::Saturate;
 pub use share::Share;
 pub use simplify::Simplify;
 pub use stash::Stash;

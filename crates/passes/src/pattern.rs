@@ -46,6 +46,12 @@ impl Match {
         found
     }
 
+    /// Words that stand for nodes, and nothing else.
+    #[cfg(feature = "egraph")]
+    pub(crate) fn of_words(words: impl Iterator<Item = (&'static str, NodeId)>) -> Match {
+        Match { bound: words.collect(), ..Match::default() }
+    }
+
     fn bind(&mut self, name: &'static str, id: NodeId) -> bool {
         match self.get(name) {
             Some(bound) => bound == id,
