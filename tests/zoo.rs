@@ -276,12 +276,16 @@ fn a_step_of_training_lowers_the_loss_in_every_engine_alike() {
     }
 }
 
-/// The bits of every loss and of every variable after training.
-fn trained(case: &Case, threads: usize, steps: usize) -> (Vec<u64>, Vec<(String, Tensor)>) {
+/// The step of training.
+fn compiled(case: &Case, compile: Compile) -> Result<Step, CompileError> {
     let g = Graph::train();
     let adam = AdamW::new(1e-3).clip_norm(1.0);
-    let compile = Compile::default().threads(threads).no_fallback();
-    let mut step = g.minimize((case.loss)(&g), adam).compile(compile).unwrap();
+    g.minimize((case.loss)(&g), adam).compile(compile.no_fallback())
+}
+
+/// The bits of every loss and of every variable after training.
+fn trained(case: &Case, compile: Compile, steps: usize) -> (Vec<u64>, Vec<(String, Tensor)>) {
+    let mut step = compiled(case, compile).unwrap();
     let mut state = State::new(&case.params);
     let loss = |_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap().to_bits();
     let losses = (0..steps).map(loss).collect();
@@ -295,15 +299,39 @@ fn training_has_the_same_bits_with_any_number_of_threads_and_in_every_run() {
     let steps = std::env::var("PLEACH_BITS_STEPS").ok().and_then(|steps| steps.parse().ok());
     let steps = steps.unwrap_or(5);
     for case in zoo() {
-        let (losses, variables) = trained(&case, 1, steps);
+        let (losses, variables) = trained(&case, Compile::default().threads(1), steps);
         assert!(losses.windows(2).any(|pair| pair[0] != pair[1]), "{} stands still", case.name);
         for threads in [1, 2, 3, 8] {
-            let (others, values) = trained(&case, threads, steps);
+            let (others, values) = trained(&case, Compile::default().threads(threads), steps);
             assert_eq!(others, losses, "{}, {threads} threads", case.name);
             for ((name, a), (_, b)) in variables.iter().zip(&values) {
                 let differs = bit_mismatch(b, a);
                 assert!(differs.is_none(), "{} {name}, {threads} threads: {differs:?}", case.name);
             }
+        }
+    }
+}
+
+#[test]
+fn with_the_least_memory_that_can_be_reached_no_bit_changes() {
+    for case in zoo() {
+        let arena = |step: &Step| step.report().plan.as_ref().unwrap().arena_bytes as u64;
+        let plain = arena(&compiled(&case, Compile::default().threads(1)).unwrap());
+        let lowest = match compiled(&case, Compile::default().threads(1).max_peak_bytes(0)) {
+            Err(error) => match &error.0[..] {
+                [pleach::Problem::Memory { limit: 0, lowest }] => *lowest,
+                _ => panic!("{}: {error}", case.name),
+            },
+            Ok(_) => panic!("{} takes no memory", case.name),
+        };
+        assert!(lowest <= plain, "{}: {lowest} {plain}", case.name);
+        let compile = || Compile::default().threads(1).max_peak_bytes(lowest);
+        assert_eq!(arena(&compiled(&case, compile()).unwrap()), lowest, "{}", case.name);
+        let (losses, variables) = trained(&case, Compile::default().threads(1), 3);
+        let (others, values) = trained(&case, compile(), 3);
+        assert_eq!(others, losses, "{}", case.name);
+        for ((name, a), (_, b)) in variables.iter().zip(&values) {
+            assert_eq!(bit_mismatch(b, a), None, "{} {name}", case.name);
         }
     }
 }

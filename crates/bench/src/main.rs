@@ -7,6 +7,7 @@
 //! cargo run --release -p pleach-bench -- gemm --threads 1 --table
 //! cargo run --release -p pleach-bench -- ulp --function exp --table
 //! cargo run --release -p pleach-bench -- bits
+//! cargo run --release -p pleach-bench -- checkpointing --layers 64
 //! cargo run --release -p pleach-bench -- growth
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! cargo run --release -p pleach-bench -- pipelines --workload mlp64_sgdm --each --table
@@ -20,6 +21,7 @@
 #![allow(clippy::print_stdout, reason = "this program prints its results")]
 
 mod bits;
+mod checkpointing;
 mod compare;
 mod fuzz;
 mod gemm;
@@ -74,6 +76,8 @@ enum What {
     Growth(growth::Options),
     /// Nodes, instructions, arithmetic, bytes, peak and time of the workloads, by pipeline.
     Pipelines(pipelines::Options),
+    /// Memory and work of a chain of layers, whose values are kept or computed again.
+    Checkpointing(checkpointing::Options),
     /// Random graphs: forward, backward and update, in every engine. Times nothing.
     Fuzz(fuzz::Options),
 }
@@ -93,6 +97,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Bits(options) => bits(options),
         What::Growth(options) => growth(options),
         What::Pipelines(options) => show(&pipelines::run(options)?, cli.table, pipelines::table),
+        What::Checkpointing(options) => {
+            show(&checkpointing::run(options)?, cli.table, checkpointing::table)
+        }
         What::Fuzz(options) => {
             let done = fuzz::run(options, |why| eprintln!("{why}"))?;
             show(&done, cli.table, fuzz::table)

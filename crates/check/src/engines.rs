@@ -26,8 +26,8 @@ pub struct Seen {
 /// Draws a graph with gradients and update, runs it twice in a row (so that updates are read), and
 /// compares outputs and variables:
 ///
-/// - `exact` has the bits of `unoptimized`, with one thread and two; for one graph of two, whose
-///   values are anything, on special inputs too;
+/// - `exact` has the bits of `unoptimized`, with one thread and two, and with the least memory for one
+///   graph of four; for one of two, whose values are anything, on special inputs too;
 /// - for the others, whose values are tame, `default` agrees with the interpreter, and so does what
 ///   it makes of the graph after rules were applied to it backwards; that costs no more than the
 ///   original.
@@ -86,9 +86,13 @@ fn run(g: &Graph, sample: &Sample, threads: usize, feeds: &[Tensor]) -> Result<N
     Ok(all)
 }
 
-fn optimized(g: &Graph, level: Level) -> Result<Graph, String> {
+fn optimized(g: &Graph, level: Level, most: Option<u64>) -> Result<Graph, String> {
     let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
     let mut cx = PassCx::new(level, &evaluate);
+    if most.is_some() {
+        cx = cx.peak(&Plan::peak_bytes);
+    }
+    cx.max_peak_bytes = most;
     let done = Pipeline::default().run(g, &mut cx, &mut Ledger::default());
     done.map(|(new, _)| new).map_err(|e| format!("passes: {e}"))
 }
@@ -107,9 +111,18 @@ fn same(what: &str, class: Class, got: &Named, want: &Named, scale: f64) -> Resu
 fn exact(sample: &Sample, key: Key, odd: bool) -> Result<(), String> {
     let feeds = sample.feeds(key, odd);
     let want = run(&sample.graph, sample, 1, &feeds)?;
-    let exact = optimized(&sample.graph, Level::Exact)?;
+    let exact = optimized(&sample.graph, Level::Exact, None)?;
     same("exact", Class::BitExact, &run(&exact, sample, 1, &feeds)?, &want, 1.0)?;
-    same("exact, 2 threads", Class::BitExact, &run(&exact, sample, 2, &feeds)?, &want, 1.0)
+    same("exact, 2 threads", Class::BitExact, &run(&exact, sample, 2, &feeds)?, &want, 1.0)?;
+    if key.below(2, 4) > 0 {
+        return Ok(());
+    }
+    let small = optimized(&sample.graph, Level::Exact, Some(0))?;
+    let (most, least) = (Plan::peak_bytes(&exact), Plan::peak_bytes(&small));
+    if least > most {
+        return Err(format!("least memory: {least} bytes instead of {most}"));
+    }
+    same("least memory", Class::BitExact, &run(&small, sample, 1, &feeds)?, &want, 1.0)
 }
 
 /// How many rules were applied backwards.
@@ -123,7 +136,7 @@ fn tame(sample: &Sample, key: Key) -> Result<usize, String> {
     let mut want = oracle.run(&mut state, &feeds).map_err(why)?.tensors();
     want.sort_by(|a, b| a.0.cmp(&b.0));
     let compare = |what: &str, sample: &Sample| {
-        let best = optimized(&sample.graph, Level::Default)?;
+        let best = optimized(&sample.graph, Level::Default, None)?;
         let options = Options { threads: 1, fallback: false };
         let mut plan =
             Plan::compile(&best, &sample.inputs, options).map_err(|e| format!("plan: {e}"))?;

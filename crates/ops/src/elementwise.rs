@@ -13,6 +13,7 @@ pub mod atan2;
 pub mod atanh;
 pub mod cast;
 pub mod ceil;
+pub mod checkpoint;
 pub mod cos;
 pub mod cosh;
 pub mod div;

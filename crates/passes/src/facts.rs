@@ -134,6 +134,7 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
         Op::Cast(_) => x(0).rounded(single),
         Op::StopGradient(_)
         | Op::StraightThrough(_)
+        | Op::Checkpoint(_)
         | Op::Reshape(_)
         | Op::Permute(_)
         | Op::Broadcast(_) => x(0),

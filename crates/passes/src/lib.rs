@@ -39,6 +39,7 @@ mod pipeline;
 mod price;
 mod prune;
 mod pull;
+mod remat;
 pub mod rules;
 #[cfg(feature = "egraph")]
 mod saturate;
@@ -71,6 +72,7 @@ pub use pipeline::Pipeline;
 pub use price::Price;
 pub use prune::Prune;
 pub use pull::Pull;
+pub use remat::Remat;
 pub use rules::{Guard, Rule, RuleError};
 #[cfg(feature = "egraph")]
 pub use saturate::Saturate;

@@ -66,6 +66,7 @@ fn rewritten(
     inner.fold_elements = cx.fold_elements;
     inner.fold_bytes = cx.fold_bytes;
     inner.max_rewrites = cx.max_rewrites;
+    inner.in_loop = true;
     let mut ledger = Ledger::default();
     let (better, _) = pipeline.run(&step, &mut inner, &mut ledger)?;
     cx.max_rewrites = inner.max_rewrites;

@@ -89,7 +89,12 @@ pub struct PassCx<'a> {
     pub disabled: HashSet<String>,
     /// Rewrites that may still be applied: bisects a defect. `None`: any number.
     pub max_rewrites: Option<usize>,
+    /// Most peak bytes that the graph may take, if there is room for compromise: what
+    /// [`Remat`](crate::Remat) works for.
+    pub max_peak_bytes: Option<u64>,
     peak: Option<&'a dyn Fn(&Graph) -> u64>,
+    /// Is the graph the step of a loop?
+    pub(crate) in_loop: bool,
     pub(crate) applied: Vec<Entry>,
     pub(crate) skipped: Vec<Skip>,
     pub(crate) unused: Vec<String>,
@@ -119,7 +124,9 @@ impl<'a> PassCx<'a> {
             fold_bytes: 4 << 20,
             disabled: HashSet::new(),
             max_rewrites: None,
+            max_peak_bytes: None,
             peak: None,
+            in_loop: false,
             applied: Vec::new(),
             skipped: Vec::new(),
             unused: Vec::new(),

@@ -8,7 +8,7 @@ use pleach_ops::{Graph, Op};
 use crate::loops;
 use crate::{
     Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass,
-    PassCx, PassError, Pick, Prune, Pull, Share, Simplify, Stash, Totals, Winograd,
+    PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -53,7 +53,9 @@ impl Default for Pipeline {
             Arc::new(Prune),
             // Last: rules do not look into regions.
             Arc::new(Fuse::default()),
-            // Splats that went into regions.
+            // What is in no region takes memory; clones of regions are regions.
+            Arc::new(Remat),
+            // Splats that went into regions, values that are computed again.
             Arc::new(Prune),
         ])
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
     Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick,
-    Pipeline, Prune, Pull, Share, Simplify, Stash, Winograd,
+    Pipeline, Prune, Pull, Remat, Share, Simplify, Stash, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Contract),
         Arc::new(Associate),
         Arc::new(Winograd::default()),
+        Arc::new(Remat),
         Arc::new(Fuse::default()),
         Arc::new(Fuse { max_operands: 2, max_results: 2, max_size: 3, ..Fuse::default() }),
         Arc::new(Fuse { recompute_from: 0, ..Fuse::default() }),

@@ -19,6 +19,7 @@ pub struct Compile {
     pub(crate) options: Options,
     pub(crate) without: Vec<String>,
     pub(crate) machine: Machine,
+    pub(crate) max_peak_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl Compile {
             options: Options::default(),
             without: Vec::new(),
             machine: Machine::default(),
+            max_peak_bytes: None,
         }
     }
 
@@ -106,6 +108,20 @@ impl Compile {
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.without.push(name.into());
+        self
+    }
+
+    /// The memory of a run takes at most so many bytes: values are computed again instead of being
+    /// kept for the gradient, as far as it takes, for one more forward computation at most. No bit
+    /// changes. Counted is the arena ([`PlanReport::arena_bytes`](pleach_exec::PlanReport)): all
+    /// values of a run, but not parameters, slots, feeds and constants. Planning takes longer.
+    ///
+    /// If it cannot be met, `compile` answers [`Problem::Memory`](crate::Problem::Memory), which tells
+    /// the lowest peak that was reached. A level without passes, and a pipeline without `remat`,
+    /// computes nothing again.
+    #[must_use]
+    pub fn max_peak_bytes(mut self, bytes: u64) -> Self {
+        self.max_peak_bytes = Some(bytes);
         self
     }
 

@@ -78,6 +78,17 @@ pub enum Problem {
     /// A pass failed: a defect of the pass.
     #[error(transparent)]
     Pass(#[from] PassError),
+    /// The memory that [`Compile::max_peak_bytes`](crate::Compile::max_peak_bytes) allows is not
+    /// enough.
+    #[error(
+        "a run takes {lowest} bytes at least, more than the {limit} that max_peak_bytes allows"
+    )]
+    Memory {
+        /// What is allowed.
+        limit: u64,
+        /// The lowest peak that was reached.
+        lowest: u64,
+    },
     /// The plan could not be made.
     #[error(transparent)]
     Exec(#[from] ExecError),

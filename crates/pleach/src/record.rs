@@ -144,6 +144,7 @@ impl<'g> Recording<'g> {
             let (level, pipeline) = compile.passes();
             let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
             let mut cx = PassCx::new(level, &evaluate).peak(&Plan::peak_bytes).traced();
+            cx.max_peak_bytes = compile.max_peak_bytes;
             let mut ledger = prepared.ledger;
             let (after, _) = pipeline.run(g, &mut cx, &mut ledger)?;
             let (before, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
@@ -180,7 +181,15 @@ impl<'g> Recording<'g> {
                 }
                 Err(_) => true,
             };
-            Ok(pleach_passes::bisect(&pipeline, g, || PassCx::new(level, &evaluate), fails)?)
+            let cx = || {
+                let mut cx = PassCx::new(level, &evaluate);
+                if compile.max_peak_bytes.is_some() {
+                    cx = cx.peak(&Plan::peak_bytes);
+                }
+                cx.max_peak_bytes = compile.max_peak_bytes;
+                cx
+            };
+            Ok(pleach_passes::bisect(&pipeline, g, cx, fails)?)
         })
     }
 
@@ -326,7 +335,7 @@ struct Prepared {
 /// What runs the graph as it is: the interpreter, or a plan of what the passes make of it.
 fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, CompileError> {
     let (inputs, options) = (g.inputs(), compile.options);
-    Ok(match &compile.engine {
+    let engine = match &compile.engine {
         Wanted::Interpreter => {
             let (copy, _) = g.rebuild(|_, _, _, _| pleach_graph::Rewrite::Keep);
             Engine::Interpreted(Box::new(Interpreted::new(copy, &inputs)?))
@@ -336,13 +345,21 @@ fn engine(g: &Graph, compile: &Compile, ledger: &mut Ledger) -> Result<Engine, C
             let (level, pipeline) = compile.passes();
             let evaluate = |op: &Op, x: &[&Tensor], y: &Type| Plan::evaluate(op, x, y);
             let mut cx = PassCx::new(level, &evaluate);
-            if g.len() <= PLANNED {
+            cx.max_peak_bytes = compile.max_peak_bytes;
+            if g.len() <= PLANNED || compile.max_peak_bytes.is_some() {
                 cx = cx.peak(&Plan::peak_bytes);
             }
             let (optimized, _) = pipeline.run(g, &mut cx, ledger)?;
             Engine::Plan(Box::new(Plan::compile(&optimized, &inputs, options)?))
         }
-    })
+    };
+    if let (Engine::Plan(plan), Some(limit)) = (&engine, compile.max_peak_bytes) {
+        let lowest = plan.report().arena_bytes as u64;
+        if lowest > limit {
+            return Err(Problem::Memory { limit, lowest }.into());
+        }
+    }
+    Ok(engine)
 }
 
 fn restore(g: &Graph, roots: &[Root]) {

@@ -45,7 +45,8 @@ pub(super) struct Units<'g> {
 
 pub(super) fn fusible(op: &Op) -> bool {
     op.traits().has(Traits::ELEMENTWISE) && {
-        let identity = matches!(op, Op::StopGradient(_) | Op::StraightThrough(_));
+        let identity =
+            matches!(op, Op::StopGradient(_) | Op::StraightThrough(_) | Op::Checkpoint(_));
         !identity && !matches!(op, Op::Custom(_))
     }
 }

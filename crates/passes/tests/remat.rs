@@ -1,0 +1,120 @@
+//! What is computed again: where, where not, and with which values.
+
+use expect_test::expect;
+use pleach_ops::{Checkpoint, Graph, Op};
+use pleach_passes::testing::{agree, check, check_unchanged, graph, interpreted, recipes, run};
+use pleach_passes::{Class, Level, Pass, PassCx, Remat};
+use pleach_tensor::Key;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+
+const X: &str = "%x = input(name:\"x\",position:0,ty:\"f32[3]\")\n";
+
+/// A value that is kept for what comes after the first output, and, if `mark`, a mark after it.
+fn text(mark: bool) -> String {
+    let mark = if mark { "checkpoint(epoch:0)" } else { "neg" };
+    format!(
+        "{X}%1 = tanh %x\n%2 = exp %1\n%3 = {mark} %2\n%4 = sum(axes:[0]) %3\n%5 = sin %1\n\
+         %6 = mul %5 %3\nreturn %4\nreturn %6"
+    )
+}
+
+#[test]
+fn remat_computes_again_what_lies_before_a_mark() {
+    check(
+        Remat,
+        &text(true),
+        expect![[r#"
+            %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+            %1 = tanh %0 : f32[3]
+            %2 = exp %1 : f32[3]
+            %3 = sum(axes:[0]) %2 : f32[]
+            %4 = checkpoint(epoch:1) %0 : f32[3]
+            %5 = tanh %4 : f32[3]
+            %6 = sin %5 : f32[3]
+            %7 = mul %2 %6 : f32[3]
+            return %3
+            return %7
+        "#]],
+    );
+}
+
+#[test]
+fn remat_leaves_a_graph_without_marks_and_limit() {
+    check_unchanged(Remat, &text(false));
+    // A limit that is met already.
+    let mut cx = PassCx::reference(Level::Default);
+    cx.max_peak_bytes = Some(1 << 20);
+    assert!(run(&Remat, &graph(&text(false)), &mut cx).0.is_none());
+}
+
+#[test]
+fn remat_keeps_outputs_and_what_comes_from_outside() {
+    let of_outputs = format!(
+        "{X}%1 = tanh %x\n%2 = sum(axes:[0]) %1\n%3 = mul %1 %x\nreturn %2\nreturn %3\nreturn %1"
+    );
+    let of_inputs = format!("{X}%2 = sum(axes:[0]) %x\n%3 = sin %x\nreturn %2\nreturn %3");
+    for text in [of_outputs, of_inputs] {
+        let mut cx = PassCx::reference(Level::Default);
+        cx.max_peak_bytes = Some(0);
+        assert!(run(&Remat, &graph(&text), &mut cx).0.is_none(), "{text}");
+    }
+}
+
+#[test]
+fn where_nothing_comes_after_the_output_marks_only_go() {
+    let text = format!("{X}%1 = tanh %x\n%2 = checkpoint(epoch:0) %1\n%3 = exp %2\nreturn %3");
+    let (new, _) = run(&Remat, &graph(&text), &mut PassCx::reference(Level::Exact));
+    assert_eq!(new.map(|new| new.len()), Some(3));
+}
+
+/// How many values are computed again.
+fn again(g: &Graph) -> usize {
+    let checkpoint = Op::from(Checkpoint { epoch: 1 });
+    g.ids().filter(|&id| g.op(id) == checkpoint).count()
+}
+
+/// The outputs of both graphs are equal, bit by bit.
+fn same_bits(g: &Graph, new: &Graph, feeds: &[pleach_tensor::Tensor]) -> Result<(), TestCaseError> {
+    let fail = |why: String| TestCaseError::fail(format!("{why}\n{new}"));
+    let outputs = |g: &Graph| {
+        let ids: Vec<_> = g.roots().iter().map(|root| root.value).collect();
+        interpreted(g, &ids, feeds).map_err(|e| fail(e.to_string()))
+    };
+    for (want, got) in outputs(g)?.iter().zip(outputs(new)?) {
+        agree(Class::BitExact, &got, want, 1.0).map_err(|m| fail(m.to_string()))?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 256, rng_seed: RngSeed::Fixed(21), ..Config::default() })]
+
+    #[test]
+    fn no_bit_of_values_and_gradients_changes_under_any_limit(
+        recipe in recipes(false),
+        key in any::<u64>(),
+        part in 0.0f64..1.0,
+    ) {
+        let sample = recipe.build(true);
+        let g = &sample.graph;
+        let mut cx = PassCx::reference(Level::Exact);
+        let peak = cx.peak_of(g);
+        cx.max_peak_bytes = Some((peak as f64 * part) as u64);
+        if let (Some(new), ledger) = run(&Remat, g, &mut cx) {
+            prop_assert!(again(&new) > 0 && ledger.applications("computed_again") > 0);
+            prop_assert!(cx.peak_of(&new) <= peak);
+            prop_assert!(run(&Remat, &new, &mut cx).0.is_none(), "it does not rest");
+            for odd in [false, true] {
+                same_bits(g, &new, &sample.feeds(Key(key), odd))?;
+            }
+        }
+    }
+}
+
+#[test]
+fn its_class_is_exact() {
+    assert!(
+        Level::Exact.admits(Remat.class().values) && Level::Exact.admits(Remat.class().gradients)
+    );
+}
