@@ -1,5 +1,6 @@
 //! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
 
+use crate::vector::Machine;
 use crate::{math, normal_cdf, pow, special, trig};
 
 /// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
@@ -61,23 +62,23 @@ pub(crate) trait Num: Copy + PartialOrd + Send + Sync + std::fmt::Debug + 'stati
 
 /// Floats.
 pub(crate) trait Float: Num {
-    fn exp(self) -> Self;
-    fn ln(self) -> Self;
-    fn ln_1p(self) -> Self;
-    fn tanh(self) -> Self;
+    fn exp<M: Machine>(self) -> Self;
+    fn ln<M: Machine>(self) -> Self;
+    fn ln_1p<M: Machine>(self) -> Self;
+    fn tanh<M: Machine>(self) -> Self;
     fn sqrt(self) -> Self;
-    fn erf(self) -> Self;
+    fn erf<M: Machine>(self) -> Self;
     fn normal_cdf(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
-    fn sigmoid(self) -> Self;
-    fn softplus(self) -> Self;
+    fn sigmoid<M: Machine>(self) -> Self;
+    fn softplus<M: Machine>(self) -> Self;
     fn floor(self) -> Self;
-    fn expm1(self) -> Self;
+    fn expm1<M: Machine>(self) -> Self;
     fn ceil(self) -> Self;
     fn round(self) -> Self;
     fn trunc(self) -> Self;
-    fn logaddexp(self, b: Self) -> Self;
+    fn logaddexp<M: Machine>(self, b: Self) -> Self;
     fn to_f64(self) -> f64;
     fn from_f64(x: f64) -> Self;
 }
@@ -138,19 +139,18 @@ macro_rules! floats {
                 // Not `!= 0`: a NaN stays itself.
                 if (self < 0.0) | (self > 0.0) { one } else { self }
             }
-            /// Equal operands have equal bits, but for zeros: joining the bits gives 0 or -0.
+            /// Of equal operands the first choice is one and the second the other: joining their bits,
+            /// which differ only for zeros, gives 0 or -0.
             #[inline(always)]
             fn max(self, b: Self) -> Self {
-                let equal = $T::from_bits(self.to_bits() & b.to_bits());
-                let apart = if self > b { self } else { b };
-                let number = if self == b { equal } else { apart };
+                let (x, y) = (if self > b { self } else { b }, if b > self { b } else { self });
+                let number = $T::from_bits(x.to_bits() & y.to_bits());
                 if self.is_nan() | b.is_nan() { self + b } else { number }
             }
             #[inline(always)]
             fn min(self, b: Self) -> Self {
-                let equal = $T::from_bits(self.to_bits() | b.to_bits());
-                let apart = if self < b { self } else { b };
-                let number = if self == b { equal } else { apart };
+                let (x, y) = (if self < b { self } else { b }, if b < self { b } else { self });
+                let number = $T::from_bits(x.to_bits() | y.to_bits());
                 if self.is_nan() | b.is_nan() { self + b } else { number }
             }
             fn fmod(self, b: Self) -> Self { self % b }
@@ -166,28 +166,28 @@ floats! {
 
 impl Float for f32 {
     #[inline(always)]
-    fn exp(self) -> f32 {
-        math::exp(self)
+    fn exp<M: Machine>(self) -> f32 {
+        math::exp::<M>(self)
     }
     #[inline(always)]
-    fn ln(self) -> f32 {
-        math::ln(self)
+    fn ln<M: Machine>(self) -> f32 {
+        math::ln::<M>(self)
     }
     #[inline(always)]
-    fn ln_1p(self) -> f32 {
-        math::ln_1p(self)
+    fn ln_1p<M: Machine>(self) -> f32 {
+        math::ln_1p::<M>(self)
     }
     #[inline(always)]
-    fn tanh(self) -> f32 {
-        math::tanh(self)
+    fn tanh<M: Machine>(self) -> f32 {
+        math::tanh::<M>(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f32 {
         f32::sqrt(self)
     }
     #[inline(always)]
-    fn erf(self) -> f32 {
-        math::erf(self)
+    fn erf<M: Machine>(self) -> f32 {
+        math::erf::<M>(self)
     }
     #[inline(always)]
     fn normal_cdf(self) -> f32 {
@@ -200,24 +200,20 @@ impl Float for f32 {
         trig::cos(self)
     }
     #[inline(always)]
-    fn sigmoid(self) -> f32 {
-        // exp of a number that is not positive: no overflow, no lost digits on either side. Left of 0
-        // this is e/(1 + e), to which the rounding of the sum and of the quotient would add up.
-        let e = Float::exp(-f32::abs(self));
-        let y = e - e * e / (1.0 + e);
-        if self < 0.0 { y } else { 1.0 - y }
+    fn sigmoid<M: Machine>(self) -> f32 {
+        math::sigmoid::<M>(self)
     }
     #[inline(always)]
-    fn softplus(self) -> f32 {
-        f32::max(self, 0.0) + Float::ln_1p(Float::exp(-f32::abs(self)))
+    fn softplus<M: Machine>(self) -> f32 {
+        f32::max(self, 0.0) + Float::ln_1p::<M>(Float::exp::<M>(-f32::abs(self)))
     }
     #[inline(always)]
     fn floor(self) -> f32 {
         f32::floor(self)
     }
     #[inline(always)]
-    fn expm1(self) -> f32 {
-        math::expm1(self)
+    fn expm1<M: Machine>(self) -> f32 {
+        math::expm1::<M>(self)
     }
     #[inline(always)]
     fn ceil(self) -> f32 {
@@ -232,11 +228,11 @@ impl Float for f32 {
         f32::trunc(self)
     }
     #[inline(always)]
-    fn logaddexp(self, b: f32) -> f32 {
+    fn logaddexp<M: Machine>(self, b: f32) -> f32 {
         let difference = if self == b { 0.0 } else { f32::abs(self - b) };
         let high = if self > b { self } else { b };
         let high = if self.is_nan() { self } else { high };
-        high + Float::ln_1p(Float::exp(-difference))
+        high + Float::ln_1p::<M>(Float::exp::<M>(-difference))
     }
     #[inline(always)]
     fn to_f64(self) -> f64 {
@@ -249,23 +245,23 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
-    fn exp(self) -> f64 {
+    fn exp<M: Machine>(self) -> f64 {
         f64::exp(self)
     }
-    fn ln(self) -> f64 {
+    fn ln<M: Machine>(self) -> f64 {
         f64::ln(self)
     }
-    fn ln_1p(self) -> f64 {
+    fn ln_1p<M: Machine>(self) -> f64 {
         f64::ln_1p(self)
     }
-    fn tanh(self) -> f64 {
+    fn tanh<M: Machine>(self) -> f64 {
         f64::tanh(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f64 {
         f64::sqrt(self)
     }
-    fn erf(self) -> f64 {
+    fn erf<M: Machine>(self) -> f64 {
         libm::erf(self)
     }
     fn normal_cdf(self) -> f64 {
@@ -278,20 +274,20 @@ impl Float for f64 {
         f64::cos(self)
     }
     #[inline(always)]
-    fn sigmoid(self) -> f64 {
+    fn sigmoid<M: Machine>(self) -> f64 {
         // exp of a number that is not positive: no overflow, no lost digits on either side.
-        let e = Float::exp(-f64::abs(self));
+        let e = Float::exp::<M>(-f64::abs(self));
         (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
     }
     #[inline(always)]
-    fn softplus(self) -> f64 {
-        f64::max(self, 0.0) + Float::ln_1p(Float::exp(-f64::abs(self)))
+    fn softplus<M: Machine>(self) -> f64 {
+        f64::max(self, 0.0) + Float::ln_1p::<M>(Float::exp::<M>(-f64::abs(self)))
     }
     #[inline(always)]
     fn floor(self) -> f64 {
         f64::floor(self)
     }
-    fn expm1(self) -> f64 {
+    fn expm1<M: Machine>(self) -> f64 {
         libm::expm1(self)
     }
     #[inline(always)]
@@ -306,7 +302,7 @@ impl Float for f64 {
     fn trunc(self) -> f64 {
         f64::trunc(self)
     }
-    fn logaddexp(self, b: f64) -> f64 {
+    fn logaddexp<M: Machine>(self, b: f64) -> f64 {
         special::logaddexp(self, b)
     }
     #[inline(always)]

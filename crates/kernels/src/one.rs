@@ -35,16 +35,30 @@ pub(crate) struct OneArgs {
 /// A tile function on one element, `SCALARS` or not.
 pub(crate) struct One<B>(B);
 
-impl<B: Body<Args = TileArgs>> Body for One<B> {
-    type Args = OneArgs;
+impl<B: Body<Args = TileArgs>> One<B> {
+    /// # Safety
+    /// The contract of [`OneArgs`].
     #[inline(always)]
-    unsafe fn run(one: OneArgs) {
+    unsafe fn tile(one: OneArgs) -> TileArgs {
         // SAFETY: the contract of `OneArgs`.
         let op = unsafe { &*one.op };
         let at = |i: u16| one.registers.wrapping_add(usize::from(i));
         let args = std::array::from_fn(|i| at(op.args[i]).cast_const().cast());
+        TileArgs { n: 1, dst: at(op.dst).cast(), args }
+    }
+}
+
+impl<B: Body<Args = TileArgs>> Body for One<B> {
+    type Args = OneArgs;
+    #[inline(always)]
+    unsafe fn run(one: OneArgs) {
         // SAFETY: the contract of `OneArgs`: one element each, in registers apart.
-        unsafe { B::run(TileArgs { n: 1, dst: at(op.dst).cast(), args }) }
+        unsafe { B::run(Self::tile(one)) }
+    }
+    #[inline(always)]
+    unsafe fn run_fused(one: OneArgs) {
+        // SAFETY: as above.
+        unsafe { B::run_fused(Self::tile(one)) }
     }
 }
 

@@ -138,6 +138,7 @@ macro_rules! patterns {
             use super::value::*;
             use crate::num::Float;
             use crate::tile_fn::Elementwise;
+            use crate::vector::Machine;
             $(
                 #[derive(Debug)]
                 pub(super) struct $name;
@@ -145,7 +146,7 @@ macro_rules! patterns {
                     type R = T;
                     const SCALARS: u32 = (1 << count!($($v)* $($s)*)) - (1 << count!($($v)*));
                     #[inline(always)]
-                    fn f([$($v,)* $($s),*]: [T; count!($($v)* $($s)*)]) -> T {
+                    fn f<M: Machine>([$($v,)* $($s),*]: [T; count!($($v)* $($s)*)]) -> T {
                         $body
                     }
                 }
@@ -200,6 +201,9 @@ patterns! {
     OneMinusSquare: [a b; s] mul(a, sub(s, mul(b, b)));
     TimesOneMinus: [a b; s] mul(a, mul(b, sub(s, b)));
     TimesOneMinusLeft: [a b; s] mul(mul(a, b), sub(s, b));
+    Cubic: [a; s t] mul(add(a, mul(mul(a, mul(a, a)), s)), t);
+    CubicOf: [a b; s t] mul(add(a, mul(mul(a, b), s)), t);
+    Gated: [a b; s t] mul(mul(a, s), add(b, t));
     Affine: [a; s t] add(mul(a, s), t);
     Scaled: [a b; s] mul(mul(a, b), s);
 

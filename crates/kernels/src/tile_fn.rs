@@ -10,7 +10,7 @@ use crate::num::{Bool, CastTo, Float, Num, for_any, for_num};
 use crate::one::{One, OneArgs};
 use crate::special;
 use crate::trig::Turned;
-use crate::vector::{Body, Entry, Isa, compiled};
+use crate::vector::{Body, Entry, Fused, Isa, Machine, Plain, compiled};
 
 /// Most operands of a tile function.
 pub(crate) const MAX_ARGS: usize = 7;
@@ -44,20 +44,20 @@ pub(crate) struct TileFns {
 impl TileFns {
     /// Those of a loop that never takes the place of an operand.
     fn apart<B: Body<Args = TileArgs>>(isa: Isa) -> TileFns {
-        TileFns { apart: compiled::<B>(isa), in_place: [None; MAX_ARGS], one: one::<B>() }
+        TileFns { apart: compiled::<B>(isa), in_place: [None; MAX_ARGS], one: one::<B>(isa) }
     }
 }
 
-/// A loop on one element: no vectors, so one compilation is as good as all.
-pub(crate) fn one<B: Body<Args = TileArgs>>() -> Entry<OneArgs> {
-    compiled::<One<B>>(Isa::Portable)
+/// A loop on one element: no vectors, but a fused multiply-add where there is one.
+pub(crate) fn one<B: Body<Args = TileArgs>>(isa: Isa) -> Entry<OneArgs> {
+    compiled::<One<B>>(isa.min(Isa::Avx2))
 }
 
 /// An operation on `K` elements of one type. Bit `i` of `SCALARS`: operand `i` is one element.
 pub(crate) trait Elementwise<A, const K: usize> {
     type R: Copy;
     const SCALARS: u32 = 0;
-    fn f(x: [A; K]) -> Self::R;
+    fn f<M: Machine>(x: [A; K]) -> Self::R;
 }
 
 /// No operand.
@@ -66,10 +66,11 @@ pub(crate) const NONE: usize = usize::MAX;
 /// The loop of an operation; the result is written over operand `IN`.
 pub(crate) struct Tile<A, F, const K: usize, const IN: usize>(PhantomData<(A, F)>);
 
-impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Tile<A, F, K, IN> {
-    type Args = TileArgs;
+impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Tile<A, F, K, IN> {
+    /// # Safety
+    /// The contract of [`TileArgs`].
     #[inline(always)]
-    unsafe fn run(t: TileArgs) {
+    unsafe fn on<M: Machine>(t: TileArgs) {
         let dst = t.dst.cast::<F::R>();
         // The compiler must see which operand is where the result is, to make vectors of the loop.
         let place = |i: usize| if i == IN { t.dst.cast_const() } else { t.args[i] };
@@ -81,9 +82,23 @@ impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Ti
             // SAFETY: the contract of `TileArgs`.
             unsafe {
                 let x = std::array::from_fn(|i| first[i].unwrap_or_else(|| *args[i].add(at)));
-                dst.add(at).write(F::f(x));
+                dst.add(at).write(F::f::<M>(x));
             }
         }
+    }
+}
+
+impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Tile<A, F, K, IN> {
+    type Args = TileArgs;
+    #[inline(always)]
+    unsafe fn run(t: TileArgs) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { Self::on::<Plain>(t) }
+    }
+    #[inline(always)]
+    unsafe fn run_fused(t: TileArgs) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { Self::on::<Fused>(t) }
     }
 }
 
@@ -124,7 +139,7 @@ macro_rules! everywhere {
         let mut in_place = [None; $crate::tile_fn::MAX_ARGS];
         everywhere!(@ in_place $isa, $A, $F, $K: $($v)*; 0 1 2 3 4 5 6);
         type Apart = $crate::tile_fn::Tile<$A, $F, $K, { $crate::tile_fn::NONE }>;
-        let (apart, one) = ($crate::vector::compiled::<Apart>($isa), $crate::tile_fn::one::<Apart>());
+        let (apart, one) = ($crate::vector::compiled::<Apart>($isa), $crate::tile_fn::one::<Apart>($isa));
         $crate::tile_fn::TileFns { apart, in_place, one }
     }};
     (@ $to:ident $isa:expr, $A:ty, $F:ty, $K:ident: ; $($i:literal)*) => {};
@@ -144,7 +159,7 @@ macro_rules! ops1 {
         impl<T: $bound> Elementwise<T, 1> for $name {
             type R = T;
             #[inline(always)]
-            fn f([$a]: [T; 1]) -> T { $body }
+            fn f<M: Machine>([$a]: [T; 1]) -> T { $body }
         }
     )*};
 }
@@ -155,7 +170,7 @@ macro_rules! ops2 {
         impl<T: $bound> Elementwise<T, 2> for $name {
             type R = $R;
             #[inline(always)]
-            fn f([$a, $b]: [T; 2]) -> $R { $body }
+            fn f<M: Machine>([$a, $b]: [T; 2]) -> $R { $body }
         }
     )*};
 }
@@ -166,8 +181,8 @@ impl<A, F: Elementwise<A, 2>, const SCALARS: u32> Elementwise<A, 2> for Scalar2<
     type R = F::R;
     const SCALARS: u32 = SCALARS;
     #[inline(always)]
-    fn f(x: [A; 2]) -> F::R {
-        F::f(x)
+    fn f<M: Machine>(x: [A; 2]) -> F::R {
+        F::f::<M>(x)
     }
 }
 
@@ -176,19 +191,19 @@ ops1! {
     Neg: Num, |a| a.neg();
     Abs: Num, |a| a.abs();
     Sign: Num, |a| a.sign();
-    Exp: Float, |a| a.exp();
-    Ln: Float, |a| a.ln();
-    Ln1p: Float, |a| a.ln_1p();
-    Tanh: Float, |a| a.tanh();
+    Exp: Float, |a| a.exp::<M>();
+    Ln: Float, |a| a.ln::<M>();
+    Ln1p: Float, |a| a.ln_1p::<M>();
+    Tanh: Float, |a| a.tanh::<M>();
     Sqrt: Float, |a| a.sqrt();
-    Erf: Float, |a| a.erf();
+    Erf: Float, |a| a.erf::<M>();
     NormalCdf: Float, |a| a.normal_cdf();
     Sin: Float, |a| a.sin();
     Cos: Float, |a| a.cos();
-    Sigmoid: Float, |a| a.sigmoid();
-    Softplus: Float, |a| a.softplus();
+    Sigmoid: Float, |a| a.sigmoid::<M>();
+    Softplus: Float, |a| a.softplus::<M>();
     Floor: Float, |a| a.floor();
-    Expm1: Float, |a| a.expm1();
+    Expm1: Float, |a| a.expm1::<M>();
     Ceil: Float, |a| a.ceil();
     Round: Float, |a| a.round();
     Trunc: Float, |a| a.trunc();
@@ -218,7 +233,7 @@ ops2! {
     Min: Num, T, |a, b| a.min(b);
     Fmod: Num, T, |a, b| a.fmod(b);
     Pow: Num, T, |a, b| a.pow(b);
-    LogAddExp: Float, T, |a, b| a.logaddexp(b);
+    LogAddExp: Float, T, |a, b| a.logaddexp::<M>(b);
     Atan2: Float, T, |a, b| T::from_f64(libm::atan2(a.to_f64(), b.to_f64()));
     Hypot: Float, T, |a, b| T::from_f64(libm::hypot(a.to_f64(), b.to_f64()));
     Polygamma: Float, T, |a, b| T::from_f64(special::polygamma(a.to_f64(), b.to_f64()));
@@ -231,7 +246,7 @@ struct Logic<const AND: bool>;
 impl<const AND: bool> Elementwise<Bool, 2> for Logic<AND> {
     type R = Bool;
     #[inline(always)]
-    fn f([a, b]: [Bool; 2]) -> Bool {
+    fn f<M: Machine>([a, b]: [Bool; 2]) -> Bool {
         if AND { (a.get() & b.get()).into() } else { (a.get() | b.get()).into() }
     }
 }
@@ -240,7 +255,7 @@ struct Not;
 impl Elementwise<Bool, 1> for Not {
     type R = Bool;
     #[inline(always)]
-    fn f([a]: [Bool; 1]) -> Bool {
+    fn f<M: Machine>([a]: [Bool; 1]) -> Bool {
         (!a.get()).into()
     }
 }
@@ -249,7 +264,7 @@ struct Cast<R>(PhantomData<R>);
 impl<A: CastTo<R>, R: Copy> Elementwise<A, 1> for Cast<R> {
     type R = R;
     #[inline(always)]
-    fn f([a]: [A; 1]) -> R {
+    fn f<M: Machine>([a]: [A; 1]) -> R {
         a.cast()
     }
 }
