@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `lanes.rs`, `lanes_x86.rs` | vectors: arrays, AVX2, AVX-512 |
 //! | `product.rs` | register tiles, operands read where they are |
+//! | `turned.rs` | small products of which one operand is copied first |
 //! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
 //! | `strips.rs`, `along.rs` | long runs of operands along several axes, read where they are |
 //! | `borders.rs` | terms that are 0 |
@@ -32,6 +33,7 @@ mod single;
 mod strips;
 #[cfg(test)]
 mod tests;
+mod turned;
 
 #[cfg(feature = "library")]
 pub use library::{Layout, library_gemm};

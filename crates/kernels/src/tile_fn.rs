@@ -103,22 +103,29 @@ impl<A: Copy, F: Elementwise<A, K>, const K: usize, const IN: usize> Body for Ti
 }
 
 /// Elements of one of two operands, by a third. `A` is any unsigned type of their size: whole masks
-/// are vector code where a choice is not.
-struct TileSelect<A>(PhantomData<A>);
+/// are vector code where a choice is not. Bit `i` of `SCALARS`: operand `i` is one element; the result is
+/// written over operand `IN`.
+struct TileSelect<A, const SCALARS: u32, const IN: usize>(PhantomData<A>);
 
 macro_rules! select {
     ($($A:ident)*) => {$(
-        impl Body for TileSelect<$A> {
+        impl<const SCALARS: u32, const IN: usize> Body for TileSelect<$A, SCALARS, IN> {
             type Args = TileArgs;
             #[inline(always)]
             unsafe fn run(t: TileArgs) {
                 let (c, dst) = (t.args[0].cast::<Bool>(), t.dst.cast::<$A>());
-                let [a, b] = [t.args[1], t.args[2]].map(|x| x.cast::<$A>());
+                let place = |i: usize| if i == IN { t.dst.cast_const() } else { t.args[i] };
+                let [a, b] = [1, 2].map(|i| place(i).cast::<$A>());
+                // SAFETY: the contract of `TileArgs`.
+                let first = |i: usize, x: *const $A| (SCALARS >> i & 1 == 1).then(|| unsafe { *x });
+                let (first_a, first_b) = (first(1, a), first(2, b));
                 for at in 0..t.n {
                     // SAFETY: the contract of `TileArgs`.
                     unsafe {
+                        let a = first_a.unwrap_or_else(|| *a.add(at));
+                        let b = first_b.unwrap_or_else(|| *b.add(at));
                         let mask = $A::from((*c.add(at)).get()).wrapping_neg();
-                        dst.add(at).write((*a.add(at) & mask) | (*b.add(at) & !mask));
+                        dst.add(at).write((a & mask) | (b & !mask));
                     }
                 }
             }
@@ -126,6 +133,37 @@ macro_rules! select {
     )*};
 }
 select! { u8 u32 u64 }
+
+/// The functions of a choice, `None` where the condition is one element.
+fn select<A>(scalars: u32, isa: Isa) -> Option<TileFns>
+where
+    TileSelect<A, 0, NONE>: Body<Args = TileArgs>,
+    TileSelect<A, 0, 1>: Body<Args = TileArgs>,
+    TileSelect<A, 0, 2>: Body<Args = TileArgs>,
+    TileSelect<A, 2, NONE>: Body<Args = TileArgs>,
+    TileSelect<A, 2, 2>: Body<Args = TileArgs>,
+    TileSelect<A, 4, NONE>: Body<Args = TileArgs>,
+    TileSelect<A, 4, 1>: Body<Args = TileArgs>,
+{
+    let mut in_place = [None; MAX_ARGS];
+    let apart = match scalars {
+        0 => {
+            in_place[1] = Some(compiled::<TileSelect<A, 0, 1>>(isa));
+            in_place[2] = Some(compiled::<TileSelect<A, 0, 2>>(isa));
+            TileFns::apart::<TileSelect<A, 0, NONE>>(isa)
+        }
+        2 => {
+            in_place[2] = Some(compiled::<TileSelect<A, 2, 2>>(isa));
+            TileFns::apart::<TileSelect<A, 2, NONE>>(isa)
+        }
+        4 => {
+            in_place[1] = Some(compiled::<TileSelect<A, 4, 1>>(isa));
+            TileFns::apart::<TileSelect<A, 4, NONE>>(isa)
+        }
+        _ => return None,
+    };
+    Some(TileFns { in_place, ..apart })
+}
 
 /// The functions of an operation that never takes the place of an operand.
 fn apart<A: Copy, F: Elementwise<A, K>, const K: usize>(isa: Isa) -> TileFns {
@@ -299,8 +337,21 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
             }
         };
     }
-    if !matches!(op, ScalarOp::Add | ScalarOp::Sub | ScalarOp::Mul | ScalarOp::Div) && scalars != 0
-    {
+    // Comparisons with one number, of floats.
+    macro_rules! compare {
+        ($F:ident) => {
+            match (dtype, scalars) {
+                (DType::F32, 1) => Some(apart::<f32, Scalar2<$F, 1>, 2>(isa)),
+                (DType::F32, 2) => Some(apart::<f32, Scalar2<$F, 2>, 2>(isa)),
+                (DType::F64, 1) => Some(apart::<f64, Scalar2<$F, 1>, 2>(isa)),
+                (DType::F64, 2) => Some(apart::<f64, Scalar2<$F, 2>, 2>(isa)),
+                _ => num!($F 2),
+            }
+        };
+    }
+    let with_numbers = matches!(op, ScalarOp::Less | ScalarOp::LessEqual | ScalarOp::Select)
+        || matches!(op, ScalarOp::Add | ScalarOp::Sub | ScalarOp::Mul | ScalarOp::Div);
+    if !with_numbers && scalars != 0 {
         return None;
     }
     macro_rules! float {
@@ -372,11 +423,9 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Hypot => float!(Hypot 2),
         ScalarOp::Polygamma => float!(Polygamma 2),
         ScalarOp::Equal => for_any!(dtype, T => Some(apart::<T, Equal, 2>(isa))),
-        ScalarOp::Less => num!(Less 2),
-        ScalarOp::LessEqual => num!(LessEqual 2),
-        ScalarOp::Select => {
-            for_size!(dtype.size(), T => Some(TileFns::apart::<TileSelect<T>>(isa)))
-        }
+        ScalarOp::Less => compare!(Less),
+        ScalarOp::LessEqual => compare!(LessEqual),
+        ScalarOp::Select => for_size!(dtype.size(), T => select::<T>(scalars, isa)),
     }
 }
 

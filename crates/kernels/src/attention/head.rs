@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::gemm::{Lanes, Matrices};
 use crate::num::{Float, Num};
-use crate::vector::{Body, Entry};
+use crate::vector::{Body, Entry, Fused, Machine, Plain};
 
 /// Widest keys and values.
 pub(super) const WIDTH: usize = 128;
@@ -71,6 +71,24 @@ where
 
     #[inline(always)]
     unsafe fn run((head, tiles): (Head, Entry<Matrices>)) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { Self::on::<Plain>(head, tiles) }
+    }
+    #[inline(always)]
+    unsafe fn run_fused((head, tiles): (Head, Entry<Matrices>)) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { Self::on::<Fused>(head, tiles) }
+    }
+}
+
+impl<V: Lanes> Heads<V>
+where
+    V::T: Float,
+{
+    /// # Safety
+    /// The contract of the type.
+    #[inline(always)]
+    unsafe fn on<M: Machine>(head: Head, tiles: Entry<Matrices>) {
         let Head { sizes: [l, s, e, d], causal, q, k, v, .. } = head;
         let (pitch, scale) = (pitch(s), V::T::from_f64(head.scale));
         let most = (SCORES / pitch.max(1) / 8 * 8).clamp(8, QUERIES);
@@ -122,7 +140,7 @@ where
                 // SAFETY: a row of scores, of which `n` are written.
                 unsafe {
                     let scores = scores.add(row * pitch);
-                    softmax(scores, seen(row), self::pitch(n), scale, causal);
+                    softmax::<M, _>(scores, seen(row), self::pitch(n), scale, causal);
                 }
             }
             if let Some(y) = head.y {
@@ -241,7 +259,7 @@ fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
 /// # Safety
 /// There is room for `len` elements, of which `seen` are initialized; nothing else uses them.
 #[inline(always)]
-unsafe fn softmax<T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros: bool) {
+unsafe fn softmax<M: Machine, T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros: bool) {
     // Scores are scaled as they are recorded: after they were added up.
     // SAFETY: so many are initialized.
     for x in unsafe { std::slice::from_raw_parts_mut(x, seen) } {
@@ -263,7 +281,7 @@ unsafe fn softmax<T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros:
     let most = across(most, larger);
     let most = if most > T::LOWEST && most < T::HIGHEST { most } else { T::ZERO };
     for x in row.as_flattened_mut() {
-        *x = x.sub(most).exp();
+        *x = x.sub(most).exp::<M>();
     }
     let mut sums = [T::ZERO; PIECE];
     for x in row.iter() {

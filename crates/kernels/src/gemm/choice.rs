@@ -8,6 +8,7 @@ use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
 use super::strips::{Nested, Strips};
+use super::turned::{Turned, turned_fits};
 use crate::attention::{Head, Heads};
 use crate::vector::{self, Entry, Isa};
 
@@ -126,6 +127,7 @@ pub(super) struct Compiled {
     pub(super) rows: [usize; 4],
     pub(super) widest: usize,
     pub(super) tiles: Entry<Matrices>,
+    pub(super) turned: Entry<Matrices>,
     pub(super) panels: Entry<Blocked>,
     pub(super) row: Entry<Matrices>,
     pub(super) dots: Entry<Matrices>,
@@ -142,6 +144,7 @@ macro_rules! compiled_of {
             rows: <$V>::ROWS,
             widest: <$V>::widest(),
             tiles: vector::compiled::<Tiles<$V>>($isa),
+            turned: vector::compiled::<Turned<$V>>($isa),
             panels: vector::compiled::<Panels<$V>>($isa),
             row: vector::compiled::<Rows<$V>>($isa),
             dots: vector::compiled::<Dots<$V>>($isa),
@@ -231,6 +234,8 @@ pub(super) fn choose(given: Sides, isa: &Compiled) -> (bool, Sides, Way) {
         Way::Direct(isa.dots)
     } else if sides.m == 1 && b_cs == 1 && c_cs == 1 {
         Way::Direct(isa.row)
+    } else if !sides.has_rows() && turned_fits(sides.k, sides.n) {
+        Way::Direct(isa.turned)
     } else if !sides.has_rows() || sides.m >= 32 && (sides.k >= LONG || sides.clashes()) {
         Way::Blocked { panels: isa.panels, tiles: isa.tiles, pack_a: sides.packs_a() }
     } else {

@@ -212,7 +212,12 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize, const MASKED: bool>(
 /// # Safety
 /// `SQUARE` elements of `width` columns are valid for reads; at `to` there is room for the rows.
 #[inline(always)]
-unsafe fn turn<V: Lanes>((from, cs): (*const V::T, isize), width: usize, to: *mut V::T, rs: usize) {
+pub(super) unsafe fn turn<V: Lanes>(
+    (from, cs): (*const V::T, isize),
+    width: usize,
+    to: *mut V::T,
+    rs: usize,
+) {
     let side = V::SQUARE;
     let across = width / side * side;
     for j in (0..across).step_by(side) {
@@ -259,7 +264,7 @@ unsafe fn turn_back<V: Lanes>(
 /// # Safety
 /// All elements of the first are valid for reads, those of the second for writes.
 #[inline(never)]
-unsafe fn copy<T: Num>(
+pub(super) unsafe fn copy<T: Num>(
     m: usize,
     n: usize,
     (from, from_rs, from_cs): (*const T, isize, isize),

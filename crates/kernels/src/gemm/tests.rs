@@ -9,6 +9,7 @@ use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
 use super::strips::Strips;
+use super::turned::Turned;
 use super::*;
 use crate::attention::Heads;
 use crate::vector;
