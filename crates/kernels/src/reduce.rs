@@ -113,7 +113,18 @@ impl ReducePlan {
                 });
                 // SAFETY: the columns exist, and tasks write different ones.
                 unsafe {
-                    if n <= FEW {
+                    if y_stride == 1 && x_stride == 1 && self.gone.dims.len() == 1 && len <= ROWS {
+                        // In place: few rows are joined one after the other.
+                        (0..n).for_each(|i| y.add(i).write(J::START));
+                        let (acc, stride) = (y.cast(), self.gone.strides[0][0]);
+                        (self.loops.rows)(RowsArgs {
+                            acc,
+                            x: x.cast_const().cast(),
+                            n,
+                            rows: len,
+                            stride,
+                        });
+                    } else if n <= FEW {
                         let sums = self.columns::<T, J, FEW>(x, x_stride, n);
                         store(y, sums.as_ptr(), &[n], &[y_stride], 0, n);
                     } else {
