@@ -181,8 +181,9 @@ fn measure_tape(options: &Options) -> Result<Measured, Box<dyn Error>> {
 }
 
 fn profile(workload: &Workload, options: &Options) -> Result<String, Box<dyn Error>> {
-    let Training { mut step, mut state, batch, .. } =
-        workload.prepare(options.threads, || Ok(()))?;
+    // What was reached is set beside what the machine can do.
+    let compile = Compile::default().threads(options.threads).no_fallback().calibrated();
+    let Training { mut step, mut state, batch, .. } = workload.prepare_with(compile, || Ok(()))?;
     profiled(workload.name, options, &mut step, &mut state, &batch)
 }
 

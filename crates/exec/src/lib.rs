@@ -42,7 +42,7 @@ pub use error::ExecError;
 pub use interpreted::Interpreted;
 pub use outputs::Outputs;
 pub use plan::{Options, Plan};
-pub use profile::{Line, Profile, Timed};
+pub use profile::{Limits, Line, Profile, Timed};
 pub use report::{Moved, PlanReport};
 pub use restore::Misfit;
 pub use state::State;

@@ -10,7 +10,7 @@ use crate::{Moved, PlanReport};
 ///
 /// All times are sums over the runs, in ns. A run is from its call to its return: what is not in an
 /// instruction (feeds that are checked, memory that is bound) is [`outside`](Profile::outside).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// Runs.
     pub runs: u64,
@@ -18,6 +18,27 @@ pub struct Profile {
     pub ns: u64,
     /// The instructions, in the order of execution.
     pub instructions: Vec<Timed>,
+    /// What the machine can do, if that is known.
+    pub limits: Option<Limits>,
+}
+
+/// What the machine can do, to set beside it what was reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Arithmetic of all threads of the step together, 10⁹ operations a second.
+    pub gflops: f64,
+    /// Memory, 10⁹ bytes a second.
+    pub gbs: f64,
+    /// Were they measured on the machine at hand?
+    pub measured: bool,
+}
+
+impl Limits {
+    /// How much of the limit that is nearer was reached: 1 if the time is what the arithmetic, or the
+    /// traffic if that takes longer, must take. Traffic within the caches may be faster, and above 1.
+    pub fn reached(&self, flops: u64, bytes: u64, ns: u64) -> f64 {
+        (flops as f64 / self.gflops).max(bytes as f64 / self.gbs) / ns.max(1) as f64
+    }
 }
 
 /// An instruction and its time.
@@ -86,6 +107,11 @@ impl Profile {
     /// [`outside`](Profile::outside) add up to 1.
     pub fn share(&self, ns: u64) -> f64 {
         ns as f64 / self.ns.max(1) as f64
+    }
+
+    /// [`Limits::reached`], if the limits are known.
+    pub fn reached(&self, flops: u64, bytes: u64, ns: u64) -> Option<f64> {
+        self.limits.map(|limits| limits.reached(flops, bytes, ns))
     }
 
     /// Times by line, the slowest first.
@@ -171,6 +197,22 @@ mod tests {
                0.400   8.0%    20.00    10.00     0.008        3.9    #3.0 gemm    f32[2]
         "#]]
         .assert_eq(&profile().to_string());
+    }
+
+    #[test]
+    fn what_was_reached_is_set_beside_what_the_machine_can_do() {
+        let mut profile = profile();
+        assert_eq!(profile.reached(1, 1, 1), None);
+        profile.limits = Some(Limits { gflops: 10.0, gbs: 5.0, measured: true });
+        // By arithmetic, by traffic.
+        assert_eq!(profile.reached(16_000, 4000, 2000), Some(0.8));
+        assert_eq!(profile.reached(1000, 8000, 2000), Some(0.8));
+        let text = profile.to_string();
+        assert!(text.starts_with("2 runs, 5.000 µs each, 4 instructions\nlimits"), "{text}");
+        assert!(text.contains("   2.000  40.0%     8.00     2.00    80%     0.016"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&profile.to_json()).expect("JSON");
+        assert_eq!(json["limits"]["measured"], true);
+        assert_eq!(json["instructions"][1]["of_limit"], 0.8);
     }
 
     #[test]

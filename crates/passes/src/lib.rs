@@ -13,6 +13,7 @@
 //! *Architecture Invariant:* a pass never changes the meaning beyond its declared class, and the
 //! test suite knows the class.
 
+mod absorb;
 mod all_steps;
 mod associate;
 mod attend;
@@ -51,6 +52,7 @@ mod totals;
 mod trace;
 mod winograd;
 
+pub use absorb::Absorb;
 pub use associate::Associate;
 pub use attend::Attend;
 pub use bisect::{Culprit, bisect};

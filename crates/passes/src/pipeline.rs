@@ -7,8 +7,8 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome, Pass,
-    PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals, Winograd,
+    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome,
+    Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -39,6 +39,8 @@ impl Default for Pipeline {
             Arc::new(Pick),
             // Rules bring constants together.
             Arc::new(Fold),
+            // After rules, which bring factors together; before products are made of sums.
+            Arc::new(Absorb),
             // After rules, which bring products together; before products are made of sums.
             Arc::new(Associate),
             // After rules, which simplify views; it makes views of views.

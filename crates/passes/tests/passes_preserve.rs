@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
-    Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick,
+    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick,
     Pipeline, Prune, Pull, Remat, Share, Simplify, Stash, Winograd,
 };
 use pleach_tensor::Key;
@@ -32,6 +32,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Absorb),
         Arc::new(Associate),
         Arc::new(Winograd::default()),
         Arc::new(Remat),

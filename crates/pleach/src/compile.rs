@@ -61,14 +61,15 @@ impl Compile {
         self
     }
 
-    /// The ledger estimates time and energy by this machine. Changes nothing else.
+    /// The ledger estimates time and energy by this machine, and profiles set what was reached beside what
+    /// it can do. Changes nothing else.
     #[must_use]
     pub fn machine(mut self, machine: Machine) -> Self {
         self.machine = machine;
         self
     }
 
-    /// The ledger estimates time by what this machine does, which takes about a second to measure.
+    /// As [`Compile::machine`], by what the machine at hand does, which takes about a second to measure.
     #[must_use]
     pub fn calibrated(self) -> Self {
         self.machine(calibrate::measure())

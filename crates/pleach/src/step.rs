@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use pleach_exec::{ExecError, Interpreted, Outputs, Plan, Profile, State};
+use pleach_exec::{ExecError, Interpreted, Limits, Outputs, Plan, Profile, State};
 use pleach_ops::Input;
 use pleach_tensor::Tensor;
 
@@ -86,7 +86,8 @@ impl Step {
     /// Runs the step `runs` times with a clock around every instruction: where the time goes, by
     /// instruction and by line of the model. The runs are ordinary ones, with the bits of
     /// [`Step::run`]: they train. Run the step a few times before, or what the first run prepares
-    /// is in the times.
+    /// is in the times. What was reached is set beside what the [machine](crate::Compile::machine) can
+    /// do, which [`Compile::calibrated`](crate::Compile::calibrated) measures.
     ///
     /// ```
     /// use pleach::prelude::*;
@@ -114,7 +115,11 @@ impl Step {
         feeds: impl IntoIterator<Item = &'f Tensor> + Clone,
         runs: u64,
     ) -> Result<Profile, ExecError> {
-        let mut profile = Profile { runs, ..Profile::default() };
+        let machine = self.report.ledger.machine;
+        let threads = self.report.plan.as_ref().map_or(1, |plan| plan.threads);
+        let (gflops, gbs) = (machine.gflops * threads as f64, machine.gbs);
+        let limits = Some(Limits { gflops, gbs, measured: machine.measured });
+        let mut profile = Profile { runs, limits, ..Profile::default() };
         let mut clocks = [(Vec::new(), 0), (Vec::new(), 0)];
         for _ in 0..runs {
             self.turn(state);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Profile, Timed};
+use super::{Limits, Profile, Timed};
 
 /// Nanoseconds of some runs as µs a run.
 pub(super) fn us(ns: u64, runs: u64) -> f64 {
@@ -18,12 +18,12 @@ impl Profile {
     /// added only, never renamed:
     ///
     /// ```text
-    /// { "version": 1, "runs", "us", "outside_us",
-    ///   "lines": [{ "site", "instructions", "us", "share", "flops", "bytes" }],
-    ///   "instructions":
-    ///     [{ "kernel", "node", "site", "us", "share", "flops", "read", "written", "body" }] }
+    /// { "version": 1, "runs", "us", "outside_us", "limits": { "gflops", "gbs", "measured" },
+    ///   "lines": [{ "site", "instructions", "us", "share", "flops", "bytes", "of_limit" }],
+    ///   "instructions": [{ "kernel", "node", "site", "us", "share", "flops", "read", "written",
+    ///     "of_limit", "body" }] }
     /// site: a string or null; lines: the slowest first; instructions: in order; body: the
-    /// instructions of a loop, in all steps
+    /// instructions of a loop, in all steps; of_limit: Limits::reached; it and limits may be null
     /// ```
     pub fn to_json(&self) -> String {
         let lines = self.lines();
@@ -35,6 +35,7 @@ impl Profile {
                 "share": self.share(line.ns),
                 "flops": line.flops / self.runs.max(1),
                 "bytes": line.bytes / self.runs.max(1),
+                "of_limit": self.reached(line.flops, line.bytes, line.ns),
             })
         });
         let instruction = self.instructions.iter().map(|timed| self.instruction(timed));
@@ -43,6 +44,9 @@ impl Profile {
             "runs": self.runs,
             "us": us(self.ns, self.runs),
             "outside_us": us(self.outside(), self.runs),
+            "limits": self.limits.map(|Limits { gflops, gbs, measured }| {
+                json!({ "gflops": gflops, "gbs": gbs, "measured": measured })
+            }),
             "lines": line.collect::<Vec<_>>(),
             "instructions": instruction.collect::<Vec<_>>(),
         });
@@ -60,6 +64,7 @@ impl Profile {
             "flops": timed.work.flops,
             "read": timed.work.read,
             "written": timed.work.written,
+            "of_limit": self.reached(timed.flops(), timed.bytes(), timed.ns),
             "body": body,
         })
     }
@@ -86,6 +91,7 @@ impl Profile {
                     "flops": timed.work.flops,
                     "read": timed.work.read,
                     "written": timed.work.written,
+                    "of_limit": self.reached(timed.flops(), timed.bytes(), timed.ns),
                 },
             })
         });
