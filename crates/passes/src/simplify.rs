@@ -108,6 +108,7 @@ impl Simplify {
         op: &Op,
         inputs: &[NodeId],
         claims: &Claims,
+        uses: u32,
         cx: &mut PassCx<'_>,
     ) -> Option<(&Rule, Match)> {
         let candidates = self.by_root.get(op.name())?;
@@ -126,9 +127,9 @@ impl Simplify {
                 .estimate(new, &found, &ty)
                 .filter(|right| right.ty == ty)
                 .ok_or("the right side has another type");
-            let allowed = proved(rule, new, &found)
-                .and(fits)
-                .and_then(|right| cheaper(rule, new, op, inputs, &ty, &found, claims, &right));
+            let allowed = proved(rule, new, &found).and(fits).and_then(|right| {
+                cheaper(rule, new, op, inputs, &ty, &found, claims, uses, &right)
+            });
             match allowed {
                 Ok(()) => return Some((rule, found)),
                 Err(reason) => cx.skip(rule.name, g, old, reason),
@@ -138,11 +139,10 @@ impl Simplify {
     }
 
     /// May any rule fire? Where none may, there is nothing to build anew.
-    fn fires(&self, g: &Graph, cx: &mut PassCx<'_>) -> bool {
-        let claims = Claims::of(g);
+    fn fires(&self, g: &Graph, claims: &Claims, cx: &mut PassCx<'_>) -> bool {
         g.ids().filter(|&id| claims.get(id) > 0).any(|id| {
-            let node = g.node(id);
-            self.first(g, id, g, &node.op, &node.inputs, &claims, cx).is_some()
+            let (node, uses) = (g.node(id), claims.get(id));
+            self.first(g, id, g, &node.op, &node.inputs, claims, uses, cx).is_some()
         })
     }
 }
@@ -165,6 +165,7 @@ fn cheaper(
     ty: &Type,
     found: &Match,
     claims: &Claims,
+    uses: u32,
     right: &Estimate,
 ) -> Result<(), &'static str> {
     // The whole left side, and of it what loses its last use.
@@ -185,7 +186,10 @@ fn cheaper(
     }
     let right = right.price;
     if rule.values == Class::Stabilizing {
-        let afford = right.operators <= freed.operators + 1;
+        // Beside a value that stays for another use, as σ(x) beside 1 - σ(x), a second one is computed: only
+        // where more than one use gains by it. The slope of a sigmoid, σ(x)·(1 - σ(x)), would not.
+        let more = u64::from(freed == left || uses > 1);
+        let afford = right.operators <= freed.operators + more;
         return if afford { Ok(()) } else { Err("it would compute more than it saves") };
     }
     if right >= left {
@@ -222,13 +226,16 @@ impl Pass for Simplify {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
             // What did not fire is said of the graph as it is in the end.
             cx.skipped.clear();
-            if !self.fires(current, cx) {
+            let before = Claims::of(current);
+            if !self.fires(current, &before, cx) {
                 settled = true;
                 break;
             }
             cx.skipped.clear();
             let (next, step, fired) = sweep(current, cx, |new, old, node, inputs, claims, cx| {
-                let (rule, found) = self.first(current, old, new, &node.op, inputs, claims, cx)?;
+                let uses = before.get(old);
+                let (rule, found) =
+                    self.first(current, old, new, &node.op, inputs, claims, uses, cx)?;
                 Some((rule.name, rule.right.build(new, &found, &node.ty)?))
             });
             if fired == 0 {

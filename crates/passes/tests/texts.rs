@@ -373,3 +373,36 @@ fn fuse_keeps_to_its_limits() {
     assert_eq!(regions(&sum, limited(1)), 0);
     assert_eq!(regions(&sum, limited(2)), 1);
 }
+
+#[test]
+fn simplify_pays_for_accuracy_where_more_than_one_use_gains() {
+    // The slope of a sigmoid: a second sigmoid would be dearer than a difference.
+    let slope = format!(
+        "{X}%1 = sigmoid %x\n%2 = full(value:1.0,ty:\"f32[3]\")\n%3 = sub %2 %1\n%4 = mul %1 %3\n"
+    );
+    check_unchanged(Simplify::default(), &format!("{slope}return %4"));
+    check(Simplify::default(), &format!("{slope}%5 = div %4 %3\nreturn %5"), expect![[r#"
+        %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+        %1 = sigmoid %0 : f32[3]
+        %2 = full(value:1.0,ty:"f32[3]") : f32[3]
+        %3 = neg %0 : f32[3]
+        %4 = sigmoid %3 : f32[3]
+        %5 = mul %1 %4 : f32[3]
+        %6 = div %5 %4 : f32[3]
+        return %6
+    "#]]);
+    check(
+        Simplify::default(),
+        &format!(
+            "{X}%2 = full(value:1.0,ty:\"f32[3]\")\n%1 = sigmoid %x\n%3 = sub %2 %1\nreturn %3"
+        ),
+        expect![[r#"
+            %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+            %1 = full(value:1.0,ty:"f32[3]") : f32[3]
+            %2 = sigmoid %0 : f32[3]
+            %3 = neg %0 : f32[3]
+            %4 = sigmoid %3 : f32[3]
+            return %4
+        "#]],
+    );
+}
