@@ -11,6 +11,7 @@
 //! cargo run --release -p pleach-bench -- growth
 //! cargo run --release -p pleach-bench -- update --optimizer adam --threads 2 --table
 //! cargo run --release -p pleach-bench -- pipelines --workload mlp64_sgdm --each --table
+//! cargo run --release -p pleach-bench -- levels --table
 //! cargo run --release -p pleach-bench -- fuzz --graphs 100000
 //! python3 crates/bench/peers/update.py --optimizer adam --threads 2
 //! ```
@@ -26,6 +27,7 @@ mod compare;
 mod fuzz;
 mod gemm;
 mod growth;
+mod levels;
 mod memory;
 mod model;
 mod passes;
@@ -38,6 +40,7 @@ mod triad;
 mod ulp;
 mod update;
 mod workload;
+mod zoo;
 
 use std::error::Error;
 
@@ -78,6 +81,9 @@ enum What {
     Pipelines(pipelines::Options),
     /// Memory and work of a chain of layers, whose values are kept or computed again.
     Checkpointing(checkpointing::Options),
+    /// Nodes, instructions, arithmetic, bytes, peak and time of the models of the zoo, by level. Fails if a
+    /// level does not keep what it promises.
+    Levels(levels::Options),
     /// Random graphs: forward, backward and update, in every engine. Times nothing.
     Fuzz(fuzz::Options),
 }
@@ -99,6 +105,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Pipelines(options) => show(&pipelines::run(options)?, cli.table, pipelines::table),
         What::Checkpointing(options) => {
             show(&checkpointing::run(options)?, cli.table, checkpointing::table)
+        }
+        What::Levels(options) => {
+            let rows = levels::run(options)?;
+            show(&rows, cli.table, levels::table)?;
+            let broken = levels::broken(&rows);
+            holds(broken.is_empty(), &broken.join("; "))
         }
         What::Fuzz(options) => {
             let done = fuzz::run(options, |why| eprintln!("{why}"))?;

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use crate::step::chosen;
 use crate::times::Times;
-use crate::workload::WORKLOADS;
+use crate::workload::{WORKLOADS, Workload};
+use crate::zoo::ZOO;
 
 /// What is compared.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// A workload by name; all of them if none is named.
+    /// A workload, or a model of the zoo, by name; all workloads if none is named.
     #[arg(long)]
     workload: Vec<String>,
     /// Also the default pipeline without each of its passes.
@@ -91,9 +92,12 @@ fn pipelines(options: &Options) -> Vec<Way> {
 /// # Errors
 /// An unknown name; what the library refuses.
 pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
-    let wanted = chosen(&options.workload)?;
+    let (models, workloads): (Vec<String>, Vec<String>) =
+        options.workload.iter().cloned().partition(|name| ZOO.iter().any(|m| m.name == name));
+    let wanted = if models.is_empty() { chosen(&workloads)? } else { Vec::new() };
+    let asked = |w: &&Workload| wanted.contains(&w.name) || models.iter().any(|m| m == w.name);
     let mut rows = Vec::new();
-    for workload in WORKLOADS.iter().filter(|w| wanted.contains(&w.name)) {
+    for workload in WORKLOADS.iter().chain(ZOO).filter(asked) {
         for Way { name: pipeline, level, without } in pipelines(options) {
             let compile = without.into_iter().fold(level(), |c, name| c.without(&name));
             let compile = compile.threads(options.threads).no_fallback();

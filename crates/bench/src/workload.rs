@@ -12,9 +12,9 @@ use pleach::prelude::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
-    classes: u64,
-    loss: for<'g> fn(&Params, &'g Graph) -> Var<'g>,
-    optimizer: fn() -> Box<dyn Optimizer>,
+    pub(crate) classes: u64,
+    pub(crate) loss: for<'g> fn(&Params, &'g Graph) -> Var<'g>,
+    pub(crate) optimizer: fn() -> Box<dyn Optimizer>,
 }
 
 pub(crate) const WORKLOADS: &[Workload] = &[

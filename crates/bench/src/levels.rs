@@ -1,0 +1,236 @@
+//! What each level makes of every model of the zoo, and whether it is worth it.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use pleach::prelude::*;
+use serde::Serialize;
+
+use crate::times::Times;
+use crate::workload::{Training, Workload};
+use crate::zoo::ZOO;
+
+/// A level may take this much of the time of the one before it: two runs differ by as much.
+const NOISE: f64 = 1.05;
+
+/// Models whose loops must gain by this factor.
+const LOOPS: ([&str; 2], f64) = (["lstm_lm", "gru_lm"], 1.5);
+
+/// The levels, in order.
+const LEVELS: [(&str, fn() -> Compile); 3] = [
+    ("unoptimized", Compile::unoptimized),
+    ("exact", Compile::exact),
+    ("default", Compile::default),
+];
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A model by name; all of the zoo if none is named.
+    #[arg(long)]
+    model: Vec<String>,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds to measure each level, in all rounds together.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+}
+
+/// One model at one level.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    model: &'static str,
+    level: &'static str,
+    threads: usize,
+    /// Nodes of the graph that is planned.
+    nodes: i64,
+    instructions: usize,
+    flops: u64,
+    /// Bytes that the instructions move, each by itself.
+    bytes: u64,
+    /// Bytes of the arena.
+    peak: usize,
+    /// The least median of a round.
+    median_us: f64,
+}
+
+/// Rounds in which the levels take turns.
+const ROUNDS: u32 = 5;
+
+/// Compiles and times every model at every level.
+///
+/// # Errors
+/// An unknown name; what the library refuses.
+pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
+    let known: Vec<&str> = ZOO.iter().map(|model| model.name).collect();
+    if let Some(name) = options.model.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("there is no model {name:?}; there are {}", known.join(", ")).into());
+    }
+    let asked =
+        |w: &&Workload| options.model.is_empty() || options.model.iter().any(|m| m == w.name);
+    let mut rows = Vec::new();
+    for model in ZOO.iter().filter(asked) {
+        let (mut of, mut trainings) = at_levels(model, options.threads)?;
+        let span = Duration::from_secs_f64(options.seconds.max(0.0)) / ROUNDS;
+        for _ in 0..ROUNDS {
+            for (row, training) in of.iter_mut().zip(&mut trainings) {
+                let [_, median, _] = Times::of(span, || training.run().map(drop))?.spread();
+                row.median_us = row.median_us.min(median);
+            }
+        }
+        rows.append(&mut of);
+    }
+    Ok(rows)
+}
+
+/// A model at every level, not yet timed.
+fn at_levels(
+    model: &Workload,
+    threads: usize,
+) -> Result<(Vec<Row>, Vec<Training>), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let mut trainings = Vec::new();
+    for (level, compile) in LEVELS {
+        let training = model.prepare_with(compile().threads(threads).no_fallback(), || Ok(()))?;
+        let report = training.step.report();
+        let plan = report.plan.as_ref().ok_or("it is planned")?;
+        rows.push(Row {
+            model: model.name,
+            level,
+            threads,
+            nodes: report.ledger.sum().nodes,
+            instructions: plan.instructions(),
+            flops: plan.moved.iter().map(|m| m.flops).sum(),
+            bytes: plan.bytes_moved(),
+            peak: plan.arena_bytes,
+            median_us: f64::INFINITY,
+        });
+        trainings.push(training);
+    }
+    Ok((rows, trainings))
+}
+
+/// What the levels promise and the rows do not show, a sentence each.
+pub(crate) fn broken(rows: &[Row]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for pair in rows.windows(2).filter(|pair| pair[0].model == pair[1].model) {
+        let [lower, higher] = [&pair[0], &pair[1]];
+        if higher.median_us > NOISE * lower.median_us {
+            broken.push(format!("{} is slower at {}", higher.model, higher.level));
+        }
+    }
+    let (models, factor) = LOOPS;
+    for row in rows.iter().filter(|row| models.contains(&row.model) && row.level == "default") {
+        if gain(row, rows) < factor {
+            broken.push(format!("{} gains less than {factor}", row.model));
+        }
+    }
+    broken
+}
+
+/// The time of a model at the first level by that of a row.
+fn gain(row: &Row, rows: &[Row]) -> f64 {
+    let first = rows.iter().find(|other| other.model == row.model);
+    first.map_or(1.0, |first| first.median_us / row.median_us)
+}
+
+/// The rows as a table in Markdown.
+pub(crate) fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header([
+        "model",
+        "level",
+        "nodes",
+        "instructions",
+        "MFLOP",
+        "MiB moved",
+        "MiB peak",
+        "µs",
+        "faster",
+    ]);
+    let mib = |bytes: f64| format!("{:.2}", bytes / f64::from(1 << 20));
+    for row in rows {
+        table.add_row([
+            row.model.to_string(),
+            row.level.to_string(),
+            row.nodes.to_string(),
+            row.instructions.to_string(),
+            format!("{:.2}", row.flops as f64 / 1e6),
+            mib(row.bytes as f64),
+            mib(row.peak as f64),
+            format!("{:.1}", row.median_us),
+            format!("{:.2}", gain(row, rows)),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use expect_test::expect_file;
+
+    use super::*;
+
+    /// Instructions do not depend on the machine: neither its threads nor its instruction set cut them.
+    #[test]
+    fn instructions_are_those_of_the_golden_file() {
+        let mut text = format!("{:12}", "model");
+        LEVELS.iter().for_each(|(level, _)| write!(text, "{level:>12}").expect("a string grows"));
+        text.push('\n');
+        for model in ZOO {
+            let counts = |threads| -> Vec<usize> {
+                let (rows, _) = at_levels(model, threads).expect("it compiles");
+                rows.iter().map(|row| row.instructions).collect()
+            };
+            let one = counts(1);
+            assert_eq!(one, counts(3), "{}", model.name);
+            write!(text, "{:12}", model.name).expect("a string grows");
+            one.iter().for_each(|n| write!(text, "{n:>12}").expect("a string grows"));
+            text.push('\n');
+        }
+        expect_file!["../../../tests/golden/instructions.txt"].assert_eq(&text);
+    }
+
+    #[test]
+    fn what_is_slower_is_told() {
+        let row = |model, level, median_us| Row {
+            model,
+            level,
+            threads: 1,
+            nodes: 1,
+            instructions: 1,
+            flops: 1,
+            bytes: 1,
+            peak: 1,
+            median_us,
+        };
+        let rows = [
+            row("mlp", "unoptimized", 10.0),
+            row("mlp", "exact", 10.4),
+            row("mlp", "default", 11.0),
+            row("gru_lm", "unoptimized", 10.0),
+            row("gru_lm", "exact", 9.0),
+            row("gru_lm", "default", 8.0),
+        ];
+        assert_eq!(broken(&rows), ["mlp is slower at default", "gru_lm gains less than 1.5"]);
+        assert!(table(&rows).to_string().contains("| 8.0  | 1.25"), "{}", table(&rows));
+    }
+
+    #[test]
+    fn a_model_is_a_row_at_every_level() {
+        let options = Options { model: vec!["siamese".into()], threads: 1, seconds: 0.0 };
+        let rows = run(&options).expect("it runs");
+        let [plain, exact, best] = &rows[..] else { panic!("{rows:?}") };
+        assert!(best.nodes < plain.nodes && best.instructions < plain.instructions, "{rows:?}");
+        assert!(exact.instructions <= plain.instructions && best.bytes < plain.bytes, "{rows:?}");
+        assert!(rows.iter().all(|row| row.median_us.is_finite() && row.peak > 0), "{rows:?}");
+        let none = Options { model: vec!["alexnet".into()], threads: 1, seconds: 0.0 };
+        assert!(run(&none).is_err());
+    }
+}
