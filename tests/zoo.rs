@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use pleach::check::GradCheck;
+use pleach::exec::{Options, Plan};
 use pleach::nn::zoo::{
     Autoencoder, Gpt, GruLm, LeNet, LstmLm, Mlp, Ode, Pinn, ResBlock, ResNet, Siamese, TiedLm, Vgg,
 };
@@ -310,6 +311,57 @@ fn training_has_the_same_bits_with_any_number_of_threads_and_in_every_run() {
             }
         }
     }
+}
+
+/// The step of a case as its plan is made of.
+fn optimized(case: &Case) -> Graph {
+    let g = Graph::train();
+    let adam = AdamW::new(1e-3).clip_norm(1.0);
+    g.minimize((case.loss)(&g), adam).optimize(Compile::default()).unwrap().after
+}
+
+/// Loss and variables after three runs of a plan.
+fn after_runs(mut plan: Plan, case: &Case) -> (Vec<u64>, Vec<(String, Tensor)>) {
+    let mut state = State::new(&case.params);
+    let run = |_| plan.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap().to_bits();
+    let losses = (0..3).map(run).collect();
+    let kinds = [Kind::Param, Kind::Buffer, Kind::Slot];
+    (losses, kinds.into_iter().flat_map(|kind| state.tensors(kind)).collect())
+}
+
+#[test]
+fn no_plan_reads_what_it_freed_and_any_order_has_the_same_bits() {
+    for case in zoo() {
+        let (g, options) = (optimized(&case), Options { threads: 1, fallback: false });
+        let inputs = g.inputs();
+        let want = after_runs(Plan::compile(&g, &inputs, options).unwrap(), &case);
+        for seed in [None, Some(1), Some(2), Some(3), Some(4)] {
+            let checked = Plan::compile_checked(&g, &inputs, options, seed).unwrap();
+            let got = after_runs(checked, &case);
+            assert_eq!(got.0, want.0, "{} {seed:?}", case.name);
+            for ((name, a), (_, b)) in want.1.iter().zip(&got.1) {
+                let differs = bit_mismatch(b, a);
+                assert!(differs.is_none(), "{} {seed:?} {name}: {differs:?}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn arenas_are_at_most_a_twentieth_larger_than_the_least_possible() {
+    let mut table = String::new();
+    let mut most: f64 = 0.0;
+    for case in zoo() {
+        let g = optimized(&case);
+        let options = Options { threads: 1, fallback: false };
+        let plan = Plan::compile(&g, &g.inputs(), options).unwrap();
+        let report = plan.report();
+        let ratio = report.arena_bytes as f64 / report.lower_bound as f64;
+        let proved = if report.least { "proved" } else { "" };
+        table += &format!("{:12} {:9} B {ratio:.4} {proved}\n", case.name, report.arena_bytes);
+        most = most.max(ratio);
+    }
+    assert!(most <= 1.05, "{table}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use pleach_kernels::{BufferId, Kernel, Slice};
 
 use crate::assign::Output;
 use crate::lower::{Lowered, Storage};
-use crate::place::{Block, lower_bound, place};
+use crate::place::{Block, lower_bound, place_least};
 
 /// Where every storage of the arena lies.
 #[derive(Debug, Default)]
@@ -17,6 +17,10 @@ pub(crate) struct Arena {
     pub(crate) lower_bound: usize,
     /// Storages that took over the memory of a dying operand.
     pub(crate) in_place: usize,
+    /// Is it proved that no arena of these lifetimes is smaller?
+    pub(crate) least: bool,
+    /// Every block: the time of its last use, its offset and its bytes.
+    pub(crate) blocks: Vec<(usize, usize, usize)>,
 }
 
 impl Arena {
@@ -88,10 +92,27 @@ impl Arena {
             block.first = block.first.min(first[s]);
             block.last = block.last.max(last[s]);
         }
-        let places = place(&blocks);
+        let (places, least) = place_least(&blocks);
         let offset = |s: usize| block_of[owner[s]].map_or(0, |at| places.offsets[at]);
         let offsets = (0..n).map(offset).collect();
-        Arena { offsets, bytes: places.end, lower_bound: lower_bound(&blocks), in_place }
+        let (bytes, lower_bound) = (places.end, lower_bound(&blocks));
+        let blocks = blocks.iter().zip(&places.offsets);
+        let blocks = blocks.map(|(block, &at)| (block.last, at, block.size())).collect();
+        Arena { offsets, bytes, lower_bound, in_place, least, blocks }
+    }
+
+    /// What is free after every instruction that is in no loop: offsets and bytes of the blocks whose
+    /// last use it is.
+    pub(crate) fn freed(&self, lowered: &Lowered) -> Vec<Vec<(usize, usize)>> {
+        let mut end = 0;
+        let mut freed = Vec::new();
+        for instr in &lowered.instrs {
+            let (begin, one) = (end, std::iter::once(&instr.kernel));
+            end = timeline(&mut { one }, begin, &[], &mut Vec::new());
+            let dies = |(last, _, _): &&(usize, usize, usize)| (begin..end).contains(last);
+            freed.push(self.blocks.iter().filter(dies).map(|&(_, at, n)| (at, n)).collect());
+        }
+        freed
     }
 
     /// The slice in the arena, or as it was.

@@ -163,7 +163,7 @@ impl Lowered {
 }
 
 /// Can the instruction stop a run? Variables are written after everything that can.
-fn can_fail(kernel: &Kernel) -> bool {
+pub(crate) fn can_fail(kernel: &Kernel) -> bool {
     if let Kernel::Repeat { body, .. } = kernel {
         return body.iter().any(can_fail);
     }

@@ -8,16 +8,20 @@
 //! | run it | [`Plan::run`], [`Outputs`] |
 //! | run the reference interpreter the same way | [`Interpreted`] |
 //! | know what was planned | [`PlanReport`] |
+//! | find defects of a plan | [`Plan::compile_checked`] |
 //! | know how long each instruction takes | [`Plan::run_timed`], [`Profile`] |
 //!
 //! Lowering walks the graph in index order (`lower`): every node becomes a view of memory that is
-//! there already, or an instruction that writes new memory. Then the planner (`arena`) gives
-//! dying operands' memory to their users, and places what is left in one arena.
+//! there already, or an instruction that writes new memory. If another order of the instructions takes
+//! less memory, they run in that (`schedule`). Then the planner (`arena`) gives dying operands' memory to
+//! their users, and places what is left in one arena.
 
 mod arena;
 mod assign;
 mod borders;
+mod checked;
 mod error;
+mod exact;
 mod in_place;
 mod interpreted;
 mod lower;
@@ -35,6 +39,7 @@ mod profile;
 mod report;
 mod restore;
 mod scalar;
+mod schedule;
 mod state;
 mod work;
 

@@ -4,8 +4,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use crate::exact::improve;
+
 /// Alignment of blocks: a cache line.
 pub(crate) const ALIGN: usize = 64;
+
+/// So many blocks are placed again, those first that reached the end.
+const AGAIN: usize = 1024;
+
+/// So often.
+const TIMES: usize = 32;
 
 /// So many blocks are placed by size, the largest ones. It takes quadratic time.
 const BY_SIZE: usize = 4096;
@@ -19,7 +27,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.bytes.next_multiple_of(ALIGN)
     }
 }
@@ -29,6 +37,12 @@ impl Block {
 pub(crate) struct Places {
     pub(crate) offsets: Vec<usize>,
     pub(crate) end: usize,
+}
+
+/// Places blocks: by size, then better as far as a search finds it. Answers also whether no places take
+/// less, as is proved by the bytes that live at once or by the search.
+pub(crate) fn place_least(blocks: &[Block]) -> (Places, bool) {
+    improve(blocks, place(blocks), lower_bound(blocks))
 }
 
 /// Places blocks by size. Of many, the smaller ones come behind the largest, in order of time; or all
@@ -44,12 +58,32 @@ fn place_within(blocks: &[Block], by_size_at_most: usize) -> Places {
     let mut parts = Places { offsets: vec![0; blocks.len()], end: 0 };
     by_size(blocks, large, &mut parts);
     if small.is_empty() {
-        return parts;
+        return lowered(blocks, order, parts);
     }
     by_time(blocks, small, &mut parts);
     let mut whole = Places { offsets: vec![0; blocks.len()], end: 0 };
     by_time(blocks, &order, &mut whole);
     if whole.end < parts.end { whole } else { parts }
+}
+
+/// What reached the end goes first, again and again, while that may help.
+fn lowered(blocks: &[Block], mut order: Vec<usize>, mut best: Places) -> Places {
+    let (bound, mut last) = (lower_bound(blocks), best.clone());
+    for _ in 0..TIMES {
+        if blocks.len() > AGAIN || best.end <= bound {
+            break;
+        }
+        let reaches = |i: &usize| last.offsets[*i] + blocks[*i].size() == last.end;
+        let (mut first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(reaches);
+        first.extend(rest);
+        order = first;
+        last.end = 0;
+        by_size(blocks, &order, &mut last);
+        if last.end < best.end {
+            best = last.clone();
+        }
+    }
+    best
 }
 
 /// One block after the other, each at the lowest place that is free for its whole life.

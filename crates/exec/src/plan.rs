@@ -33,7 +33,33 @@ impl Default for Options {
 }
 
 /// The arena is buffer 0 of a program; then come inputs, variables, constants.
-const ARENA: BufferId = BufferId(0);
+pub(crate) const ARENA: BufferId = BufferId(0);
+
+/// A graph as instructions, and where everything lies.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) lowered: Lowered,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) arena: Arena,
+}
+
+impl Planned {
+    pub(crate) fn new(g: &Graph) -> Planned {
+        let mut lowered = Lowered::new(g);
+        let outputs = lowered.finish(g);
+        let mut arena = Arena::new(&lowered, &outputs);
+        if let Some(order) = lowered.better_order(&outputs) {
+            let back = lowered.run_in(&order);
+            let other = Arena::new(&lowered, &outputs);
+            if other.bytes < arena.bytes {
+                arena = other;
+            } else {
+                lowered.run_in(&back);
+            }
+        }
+        Planned { lowered, outputs, arena }
+    }
+}
 
 /// A compiled graph. It owns its memory, so running takes `&mut self`.
 #[derive(Debug)]
@@ -70,9 +96,19 @@ impl Plan {
     /// forbidden and an operator needs it.
     pub fn compile(g: &Graph, inputs: &[Input], options: Options) -> Result<Plan, ExecError> {
         g.check()?;
-        let mut lowered = Lowered::new(g);
+        Plan::of(g, inputs, options, Planned::new(g), false)
+    }
+
+    /// What was planned, as programs; `checked` as [`Plan::compile_checked`] says.
+    pub(crate) fn of(
+        g: &Graph,
+        inputs: &[Input],
+        options: Options,
+        planned: Planned,
+        checked: bool,
+    ) -> Result<Plan, ExecError> {
+        let Planned { mut lowered, mut outputs, arena } = planned;
         known(g, &lowered, inputs)?;
-        let mut outputs = lowered.finish(g);
         let place = |id: NodeId| {
             g.origin(id).first().map(|s| format!(" (built at {s})")).unwrap_or_default()
         };
@@ -85,7 +121,7 @@ impl Plan {
         if !options.fallback && !interpreted.is_empty() {
             return Err(ExecError::NoKernel(interpreted));
         }
-        let arena = Arena::new(&lowered, &outputs);
+        let freed = if checked { arena.freed(&lowered) } else { Vec::new() };
 
         let first_variable = 1 + inputs.len() as u32;
         let mut constants = Vec::new();
@@ -108,6 +144,9 @@ impl Plan {
         }
         for output in &mut outputs {
             arena.move_slice(&mut output.slice, &buffers);
+        }
+        if checked {
+            lowered.poison(&freed, arena.bytes);
         }
         let mut written = vec![false; first_constant as usize + constants.len()];
         let slices = lowered.instrs.iter().flat_map(|i| i.kernel.outputs());
@@ -142,6 +181,7 @@ impl Plan {
             interpreted,
             arena_bytes: arena.bytes,
             lower_bound: arena.lower_bound,
+            least: arena.least,
             in_place: arena.in_place,
             variables: (lowered.variables.len(), variable_bytes),
             updated_in_place: lowered.updated_in_place,
@@ -176,9 +216,7 @@ impl Plan {
         if g.check().is_err() {
             return 0;
         }
-        let mut lowered = Lowered::new(g);
-        let outputs = lowered.finish(g);
-        Arena::new(&lowered, &outputs).bytes as u64
+        Planned::new(g).arena.bytes as u64
     }
 
     /// One operator as a plan would run it: passes fold with this, so that folded and run-time

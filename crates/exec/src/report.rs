@@ -107,6 +107,8 @@ pub struct PlanReport {
     pub arena_bytes: usize,
     /// The most bytes that live at once: no arena can be smaller.
     pub lower_bound: usize,
+    /// Is it proved that no arena of these lifetimes is smaller?
+    pub least: bool,
     /// Values that took over the memory of a dying operand.
     pub in_place: usize,
     /// Variables read or written, and their bytes.

@@ -5,7 +5,7 @@
 mod graphs;
 
 use graphs::{Case, Named, all, bits_differ};
-use pleach_exec::State;
+use pleach_exec::{Options, Plan, State};
 use pleach_ops::prelude::*;
 use proptest::prelude::*;
 
@@ -46,6 +46,20 @@ fn survives_poison(case: &Case) -> Result<(), TestCaseError> {
     same(&case.run(&mut used, &mut good.clone()), &want, "after poison", case)
 }
 
+/// Nothing reads what is free, and any order of instructions has the same bits.
+fn survives_checks(case: &Case, want: &Named, seed: u64) -> Result<(), TestCaseError> {
+    for seed in [None, Some(seed), Some(seed ^ 1)] {
+        let options = Options { threads: 1, fallback: true };
+        let inputs = case.graph.inputs();
+        let mut plan = Plan::compile_checked(&case.graph, &inputs, options, seed).unwrap();
+        let mut state = State::new(&case.params);
+        let got: Vec<(String, Tensor)> =
+            (0..3).flat_map(|_| case.run(&mut plan, &mut state)).collect();
+        same(&got, want, "checked", case)?;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
@@ -57,6 +71,7 @@ proptest! {
         same(&three(&case, 2), &want, "2 threads", &case)?;
         same(&three(&case, 3), &want, "3 threads", &case)?;
         survives_poison(&case)?;
+        survives_checks(&case, &want, seed)?;
     }
 }
 
@@ -110,6 +125,7 @@ fn a_large_training_step_gives_the_same_bits_and_agrees() {
         same(&three(&case, threads), &want, "threads", &case).unwrap();
     }
     survives_poison(&case).unwrap();
+    survives_checks(&case, &want, 1).unwrap();
     let mut plan = case.plan(2);
     let (mut state, mut other) = (State::new(&case.params), State::new(&case.params));
     let (got, want) = (case.run(&mut plan, &mut state), case.interpret(&mut other));
