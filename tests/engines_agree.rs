@@ -63,6 +63,23 @@ proptest! {
         compared(Class::BitExact, &run(&exact, &sample, 2, &feeds), &want, 1.0)?;
     }
 
+    /// The same of floats of 16 bits: every instruction of a fused loop rounds as if it ran alone.
+    #[test]
+    fn exact_changes_no_bit_of_16(
+        recipe in recipes(false),
+        key in any::<u64>(),
+        odd in any::<bool>(),
+        half in prop_oneof![Just(BF16), Just(F16)],
+    ) {
+        let sample = recipe.build(true);
+        let graph = sample.graph.retype(F32, half).retype(F64, half);
+        let sample = Sample { inputs: graph.inputs(), graph };
+        let feeds = sample.feeds(Key(key), odd);
+        let want = run(&sample.graph, &sample, 1, &feeds);
+        let exact = optimized(&sample.graph, Level::Exact);
+        compared(Class::BitExact, &run(&exact, &sample, 2, &feeds), &want, 1.0)?;
+    }
+
     #[test]
     fn default_agrees_with_the_interpreter(recipe in recipes(true), key in any::<u64>()) {
         let sample = recipe.build(true);

@@ -26,9 +26,9 @@ struct Case {
     loss: Record,
 }
 
-fn floats(shape: &[usize], low: f64, high: f64) -> Tensor {
+fn floats(float: DType, shape: &[usize], low: f64, high: f64) -> Tensor {
     let key = Key(7).fold(shape.iter().fold(1, |h, &n| h * 31 + n as u64));
-    Tensor::uniform(&Type::new(F32, shape).unwrap(), key, low, high)
+    Tensor::uniform(&Type::new(F32, shape).unwrap(), key, low, high).cast(float)
 }
 
 fn classes(n: usize, of: i64) -> Tensor {
@@ -44,23 +44,28 @@ fn first_order() -> Option<GradCheck> {
 }
 
 fn zoo() -> Vec<Case> {
-    let images = [mlp(), lenet(), vgg(), resnet(), res_block(), siamese(), autoencoder()];
-    let equations = [pinn(), ode()];
-    let texts = [lstm_lm(), gru_lm(), tied_lm(), gpt()];
-    images.into_iter().chain(equations).chain(texts).collect()
+    zoo_of(F32)
 }
 
-fn mlp() -> Case {
-    let params = Params::seeded(1);
+/// The models with parameters and inputs of this element type.
+fn zoo_of(float: DType) -> Vec<Case> {
+    let images = [mlp, lenet, vgg, resnet, res_block, siamese, autoencoder];
+    let (equations, texts) = ([pinn, ode], [lstm_lm, gru_lm, tied_lm, gpt]);
+    let all = images.into_iter().chain(equations).chain(texts);
+    all.map(|case: fn(DType) -> Case| case(float)).collect()
+}
+
+fn mlp(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Mlp::new(&params, &[64, 128, 10]);
     Case {
         name: "mlp",
         params,
         count: 9610,
-        feeds: vec![floats(&[8, 64], 0.0, 1.0), classes(8, 10)],
+        feeds: vec![floats(float, &[8, 64], 0.0, 1.0), classes(8, 10)],
         check: first_order(),
         loss: Box::new(move |g| {
-            let (x, y) = (g.input("x", F32, [8, 64]), g.input("y", I64, [8]));
+            let (x, y) = (g.input("x", float, [8, 64]), g.input("y", I64, [8]));
             net.call(x).cross_entropy(y)
         }),
     }
@@ -69,7 +74,7 @@ fn mlp() -> Case {
 /// A classifier of `n` images of this shape.
 fn images(
     name: &'static str,
-    params: Params,
+    (params, float): (Params, DType),
     count: usize,
     shape: [usize; 4],
     call: impl for<'g> Fn(Var<'g>) -> Var<'g> + 'static,
@@ -79,57 +84,57 @@ fn images(
         name,
         params,
         count,
-        feeds: vec![floats(&shape, 0.0, 1.0), classes(n, 10)],
+        feeds: vec![floats(float, &shape, 0.0, 1.0), classes(n, 10)],
         check: None,
         loss: Box::new(move |g| {
-            let (x, y) = (g.input("x", F32, shape), g.input("y", I64, [n]));
+            let (x, y) = (g.input("x", float, shape), g.input("y", I64, [n]));
             call(x).cross_entropy(y)
         }),
     }
 }
 
-fn lenet() -> Case {
-    let params = Params::seeded(1);
+fn lenet(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = LeNet::classic(&params);
-    images("lenet", params, 61_706, [4, 1, 28, 28], move |x| net.call(x))
+    images("lenet", (params, float), 61_706, [4, 1, 28, 28], move |x| net.call(x))
 }
 
-fn vgg() -> Case {
-    let params = Params::seeded(1);
+fn vgg(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Vgg::new(&params, 3, 32, &[32, 64, 128], 10);
-    images("vgg", params, 307_498, [2, 3, 32, 32], move |x| net.call(x))
+    images("vgg", (params, float), 307_498, [2, 3, 32, 32], move |x| net.call(x))
 }
 
-fn resnet() -> Case {
-    let params = Params::seeded(1);
+fn resnet(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = ResNet::new(&params, 3, &[16, 32, 64], 10);
-    images("resnet", params, 78_042, [4, 3, 16, 16], move |x| net.call(x))
+    images("resnet", (params, float), 78_042, [4, 3, 16, 16], move |x| net.call(x))
 }
 
-fn res_block() -> Case {
-    let params = Params::seeded(1);
+fn res_block(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = ResBlock::new(&params, 2, 3, 2);
     Case {
         name: "res_block",
         params,
         count: 9 * 2 * 3 + 9 * 9 + 4 * 3 + 2 * 3 + 2 * 3,
-        feeds: vec![floats(&[3, 2, 4, 4], -1.0, 1.0)],
+        feeds: vec![floats(float, &[3, 2, 4, 4], -1.0, 1.0)],
         check: first_order(),
-        loss: Box::new(move |g| net.call(g.input("x", F32, [3, 2, 4, 4])).square().mean()),
+        loss: Box::new(move |g| net.call(g.input("x", float, [3, 2, 4, 4])).square().mean()),
     }
 }
 
-fn pinn() -> Case {
-    let params = Params::seeded(1);
+fn pinn(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Pinn::new(&params, &[1, 24, 24, 1]);
     Case {
         name: "pinn",
         params,
         count: 673,
-        feeds: vec![floats(&[6, 1], 0.0, 1.0)],
+        feeds: vec![floats(float, &[6, 1], 0.0, 1.0)],
         check: first_order(),
         loss: Box::new(move |g| {
-            let x = g.input("x", F32, [6, 1]);
+            let x = g.input("x", float, [6, 1]);
             let u = net.call(x);
             let du = g.grad(u, &[x])[0];
             (g.grad(du, &[x])[0] + u + 1.0).square().mean()
@@ -137,50 +142,50 @@ fn pinn() -> Case {
     }
 }
 
-fn ode() -> Case {
-    let params = Params::seeded(1);
+fn ode(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Ode::new(&params, 3, 8, 4);
     Case {
         name: "ode",
         params,
         count: 2 * 3 * 8 + 8 + 3,
-        feeds: vec![floats(&[5, 3], -1.0, 1.0)],
+        feeds: vec![floats(float, &[5, 3], -1.0, 1.0)],
         check: both_orders(),
         loss: Box::new(move |g| {
-            let x = g.input("x", F32, [5, 3]);
+            let x = g.input("x", float, [5, 3]);
             net.call(x).mse(x * 0.5)
         }),
     }
 }
 
-fn siamese() -> Case {
-    let params = Params::seeded(1);
+fn siamese(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Siamese::new(&params, &[4, 8, 3]);
     let same = Tensor::new([6], vec![true, false, true, false, false, true]).unwrap();
     Case {
         name: "siamese",
         params,
         count: 5 * 8 + 9 * 3,
-        feeds: vec![floats(&[6, 4], -1.0, 1.0), floats(&[6, 4], -2.0, 2.0), same],
+        feeds: vec![floats(float, &[6, 4], -1.0, 1.0), floats(float, &[6, 4], -2.0, 2.0), same],
         check: first_order(),
         loss: Box::new(move |g| {
-            let (a, b) = (g.input("a", F32, [6, 4]), g.input("b", F32, [6, 4]));
+            let (a, b) = (g.input("a", float, [6, 4]), g.input("b", float, [6, 4]));
             net.loss(a, b, g.input("same", BOOL, [6]))
         }),
     }
 }
 
-fn autoencoder() -> Case {
-    let params = Params::seeded(1);
+fn autoencoder(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Autoencoder::new(&params, 6, 4);
     Case {
         name: "autoencoder",
         params,
         count: 6 * 4 + 4 + 6,
-        feeds: vec![floats(&[5, 6], 0.0, 1.0)],
+        feeds: vec![floats(float, &[5, 6], 0.0, 1.0)],
         check: both_orders(),
         loss: Box::new(move |g| {
-            let x = g.input("x", F32, [5, 6]);
+            let x = g.input("x", float, [5, 6]);
             net.call(x).mse(x)
         }),
     }
@@ -208,29 +213,29 @@ fn text(
     }
 }
 
-fn lstm_lm() -> Case {
-    let params = Params::seeded(1);
+fn lstm_lm(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = LstmLm::new(&params, 7, 3, 4, 1);
     let cell = 16 * (3 + 4 + 2);
     text("lstm_lm", params, 7 * 3 + cell + 5 * 7, first_order(), move |x| net.call(x))
 }
 
-fn gru_lm() -> Case {
-    let params = Params::seeded(1);
+fn gru_lm(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = GruLm::new(&params, 7, 3, 4, 2);
     let cells = 12 * (3 + 4 + 2) + 12 * (4 + 4 + 2);
     text("gru_lm", params, 7 * 3 + cells + 5 * 7, first_order(), move |x| net.call(x))
 }
 
-fn tied_lm() -> Case {
-    let params = Params::seeded(1);
+fn tied_lm(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = TiedLm::tied(&params, 7, 4, 1);
     let cell = 12 * (4 + 4 + 2);
     text("tied_lm", params, 7 * 4 + cell + 7, both_orders(), move |x| net.call(x))
 }
 
-fn gpt() -> Case {
-    let params = Params::seeded(1);
+fn gpt(float: DType) -> Case {
+    let params = Params::seeded(1).dtype(float);
     let net = Gpt::new(&params, 7, 6, 8, 2, 2);
     let count = (2 * 7 + 6) * 8 + 2 * (12 * 64 + 13 * 8) + 2 * 8;
     text("gpt", params, count, first_order(), move |x| net.call(x))
@@ -274,6 +279,75 @@ fn a_step_of_training_lowers_the_loss_in_every_engine_alike() {
                 assert!((got - want).abs() <= 1e-4 * want.abs(), "{}: {got} {want}", case.name);
             }
         }
+    }
+}
+
+/// First and last loss of a few steps, without the interpreter.
+fn first_and_last(name: &str, g: &Graph, loss: Var<'_>, feeds: &[Tensor]) -> [f64; 2] {
+    let compile = Compile::default().no_fallback();
+    let mut step = g.minimize(Var::new(g, loss.id()), Adam::new(5e-3)).compile(compile);
+    let step = step.as_mut().unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut state = State::new(&Params::seeded(1));
+    let mut run = || step.run(&mut state, feeds).unwrap().scalar("loss").unwrap();
+    let first = run();
+    [first, (0..9).map(|_| run()).last().unwrap()]
+}
+
+#[test]
+fn models_of_16_bits_learn_without_the_interpreter() {
+    let singles = zoo();
+    for float in [BF16, F16] {
+        for (case, single) in zoo_of(float).iter().zip(&singles) {
+            let g = Graph::train();
+            let [first, last] = first_and_last(case.name, &g, (case.loss)(&g), &case.feeds);
+            let g = Graph::train();
+            let [want, _] = first_and_last(single.name, &g, (single.loss)(&g), &single.feeds);
+            assert!(last < first, "{} in {float}: {first} {last}", case.name);
+            assert!((first - want).abs() < 0.05 * want, "{} in {float}: {first} {want}", case.name);
+        }
+    }
+}
+
+/// Floats of 16 bits: `exact` has the bits of `unoptimized`, the interpreter and `default` are near.
+#[test]
+fn models_of_16_bits_are_alike_in_every_engine() {
+    let models = [mlp, lenet, res_block, gpt].map(|case: fn(DType) -> Case| case);
+    for (model, float) in models.into_iter().flat_map(|model| [BF16, F16].map(|f| (model, f))) {
+        let case = model(float);
+        let losses = |compile: Compile| -> Vec<f64> {
+            let g = Graph::train();
+            let recording = g.minimize((case.loss)(&g), Sgd::new(0.05));
+            let mut step =
+                recording.compile(compile).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+            let mut state = State::new(&case.params);
+            (0..3)
+                .map(|_| step.run(&mut state, &case.feeds).unwrap().scalar("loss").unwrap())
+                .collect()
+        };
+        let reference = losses(Compile::none());
+        assert!(reference[2] < reference[0], "{} in {float}: {reference:?}", case.name);
+        let plain = losses(Compile::unoptimized().no_fallback());
+        assert_eq!(losses(Compile::exact().no_fallback()), plain, "{} in {float}", case.name);
+        let best = losses(Compile::default().no_fallback());
+        for (got, want) in plain.iter().chain(&best).zip(reference.iter().cycle()) {
+            let near = (got - want).abs() <= 2.0 * float.epsilon() * want.abs();
+            assert!(near, "{} in {float}: {got} {want}", case.name);
+        }
+    }
+}
+
+/// As recorded in `f32`, then with another element type.
+#[test]
+fn models_that_are_retyped_to_16_bits_learn() {
+    for case in zoo() {
+        let single = Graph::train();
+        single.output("as recorded", (case.loss)(&single).id());
+        let g = single.retype(F32, BF16);
+        let cast = |x: &Tensor| if x.dtype() == F32 { x.cast(BF16) } else { x.clone() };
+        let feeds: Vec<Tensor> = case.feeds.iter().map(cast).collect();
+        let loss = g.roots().iter().find(|root| &*root.name == "as recorded").unwrap().value;
+        let [first, last] = first_and_last(case.name, &g, Var::new(&g, loss), &feeds);
+        assert!(last < first, "{}: {first} {last}", case.name);
     }
 }
 
@@ -413,7 +487,7 @@ fn shared_parameters_do_not_grow_with_their_uses() {
     let g = Graph::eval();
     let (a, b) = (g.input("a", F32, [2, 4]), g.input("b", F32, [2, 4]));
     let (a, b, same) = (net.call(a, b), net.call(b, a), net.call(a, a));
-    let feeds = [floats(&[2, 4], -1.0, 1.0), floats(&[2, 4], -2.0, 0.0)];
+    let feeds = [floats(F32, &[2, 4], -1.0, 1.0), floats(F32, &[2, 4], -2.0, 0.0)];
     let [a, b, same] = [a, b, same].map(|v| v.eval(&feeds.each_ref()).unwrap());
     assert_eq!(a, b);
     assert_eq!(same.to_f64s(), [0.0, 0.0]);

@@ -101,7 +101,7 @@ pub(crate) fn run(
 }
 
 fn train(workload: &Workload, threads: usize, steps: usize) -> Result<Trained, Box<dyn Error>> {
-    let mut training = workload.prepare(threads, || Ok(()))?;
+    let mut training = workload.prepare(threads, F32, || Ok(()))?;
     let losses = (0..steps).map(|_| training.run()).collect::<Result<_, _>>()?;
     let kinds = [Kind::Param, Kind::Buffer, Kind::Slot];
     let variables = kinds.into_iter().flat_map(|kind| training.state.tensors(kind)).collect();

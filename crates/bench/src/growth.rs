@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use clap::Args;
+use pleach::prelude::F32;
 use serde::Serialize;
 
 use crate::memory::{Resident, mib};
@@ -58,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<Measured, Box<dyn Error>> {
     let workload = WORKLOADS.iter().find(named);
     let workload =
         workload.ok_or_else(|| format!("there is no workload {:?}", options.workload))?;
-    let mut training = workload.prepare(options.threads, || Ok(()))?;
+    let mut training = workload.prepare(options.threads, F32, || Ok(()))?;
     let loss_first = training.run()?;
     for _ in 1..FIRST {
         training.run()?;

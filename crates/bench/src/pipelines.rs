@@ -101,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
         for Way { name: pipeline, level, without } in pipelines(options) {
             let compile = without.into_iter().fold(level(), |c, name| c.without(&name));
             let compile = compile.threads(options.threads).no_fallback();
-            let mut training = workload.prepare_with(compile, || Ok(()))?;
+            let mut training = workload.prepare_with(compile, F32, || Ok(()))?;
             let span = Duration::from_secs_f64(options.seconds.max(0.0));
             let [min_us, median_us, _] = Times::of(span, || training.run().map(drop))?.spread();
             let report = training.step.report();

@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Seconds to measure each.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
+    /// Element type of parameters and inputs: f32, f64, bf16 or f16.
+    #[arg(long, default_value_t = F32)]
+    pub(crate) float: DType,
     /// Prints where the time goes instead, by line of the model and by instruction.
     #[arg(long)]
     pub(crate) profile: bool,
@@ -40,6 +43,7 @@ pub(crate) struct Measured {
     pub(crate) peer: &'static str,
     pub(crate) workload: &'static str,
     pub(crate) threads: usize,
+    pub(crate) float: DType,
     pub(crate) median_us: f64,
     pub(crate) min_us: f64,
     pub(crate) max_us: f64,
@@ -125,14 +129,14 @@ fn span(options: &Options) -> Duration {
 
 fn measured(workload: &'static str, options: &Options, times: &Times, more: More) -> Measured {
     let [min_us, median_us, max_us] = times.spread();
-    let (threads, iters) = (options.threads, times.count());
-    Measured { peer: "pleach", workload, threads, median_us, min_us, max_us, iters, more }
+    let (threads, float, iters) = (options.threads, options.float, times.count());
+    Measured { peer: "pleach", workload, threads, float, median_us, min_us, max_us, iters, more }
 }
 
 fn measure(workload: &Workload, options: &Options) -> Result<Measured, Box<dyn Error>> {
     let memory = workload.name == MEMORY.name;
     let mut base = 0;
-    let mut training = workload.prepare(options.threads, || {
+    let mut training = workload.prepare(options.threads, options.float, || {
         base = Resident::read()?.now;
         if memory { Resident::reset_peak() } else { Ok(()) }
     })?;
@@ -183,7 +187,8 @@ fn measure_tape(options: &Options) -> Result<Measured, Box<dyn Error>> {
 fn profile(workload: &Workload, options: &Options) -> Result<String, Box<dyn Error>> {
     // What was reached is set beside what the machine can do.
     let compile = Compile::default().threads(options.threads).no_fallback().calibrated();
-    let Training { mut step, mut state, batch, .. } = workload.prepare_with(compile, || Ok(()))?;
+    let Training { mut step, mut state, batch, .. } =
+        workload.prepare_with(compile, options.float, || Ok(()))?;
     profiled(workload.name, options, &mut step, &mut state, &batch)
 }
 
@@ -240,7 +245,7 @@ mod tests {
 
     fn options(workload: &str, profile: bool) -> Options {
         let workload = vec![workload.to_string()];
-        Options { workload, threads: 1, seconds: 0.01, profile, trace: None }
+        Options { workload, threads: 1, float: F32, seconds: 0.01, profile, trace: None }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Training steps that are timed, the same as the peers': model, batch, loss, optimizer, all in f32.
+//! Training steps that are timed, the same as the peers': model, batch, loss, optimizer, in f32 unless
+//! another float type is asked for.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -78,19 +79,19 @@ pub(crate) const MEMORY: Workload = Workload {
 
 fn mlp<'g>(p: &Params, g: &'g Graph, batch: usize) -> Var<'g> {
     let net = Mlp::new(p, &[784, 256, 128, 10]);
-    let (x, y) = (g.input("x", F32, [batch, 784]), g.input("y", I64, [batch]));
+    let (x, y) = (g.input("x", p.param_dtype(), [batch, 784]), g.input("y", I64, [batch]));
     net.call(x).cross_entropy(y)
 }
 
 fn lenet<'g>(p: &Params, g: &'g Graph) -> Var<'g> {
     let net = LeNet::classic(p);
-    let (x, y) = (g.input("x", F32, [64, 1, 28, 28]), g.input("y", I64, [64]));
+    let (x, y) = (g.input("x", p.param_dtype(), [64, 1, 28, 28]), g.input("y", I64, [64]));
     net.call(x).cross_entropy(y)
 }
 
 fn vgg<'g>(p: &Params, g: &'g Graph, batch: usize) -> Var<'g> {
     let net = Vgg::new(p, 3, 32, &[32, 64, 128], 10);
-    let (x, y) = (g.input("x", F32, [batch, 3, 32, 32]), g.input("y", I64, [batch]));
+    let (x, y) = (g.input("x", p.param_dtype(), [batch, 3, 32, 32]), g.input("y", I64, [batch]));
     net.call(x).cross_entropy(y)
 }
 
@@ -116,13 +117,13 @@ fn gpt<'g>(p: &Params, g: &'g Graph) -> Var<'g> {
 
 fn tiny<'g>(p: &Params, g: &'g Graph) -> Var<'g> {
     let net = Mlp::new(p, &[2, 16, 16, 1]);
-    let (x, y) = (g.input("x", F32, [32, 2]), g.input("y", F32, [32, 1]));
+    let (x, y) = (g.input("x", p.param_dtype(), [32, 2]), g.input("y", p.param_dtype(), [32, 1]));
     net.call(x).mse(y)
 }
 
 fn logreg<'g>(p: &Params, g: &'g Graph) -> Var<'g> {
     let net = Linear::new(p, 64, 10);
-    let (x, y) = (g.input("x", F32, [32, 64]), g.input("y", I64, [32]));
+    let (x, y) = (g.input("x", p.param_dtype(), [32, 64]), g.input("y", I64, [32]));
     net.call(x).cross_entropy(y)
 }
 
@@ -144,9 +145,10 @@ impl Workload {
     pub(crate) fn prepare(
         &self,
         threads: usize,
+        float: DType,
         ready: impl FnOnce() -> Result<(), Box<dyn Error>>,
     ) -> Result<Training, Box<dyn Error>> {
-        self.prepare_with(Compile::default().threads(threads).no_fallback(), ready)
+        self.prepare_with(Compile::default().threads(threads).no_fallback(), float, ready)
     }
 
     /// As [`Workload::prepare`], compiled in another way.
@@ -156,9 +158,10 @@ impl Workload {
     pub(crate) fn prepare_with(
         &self,
         compile: Compile,
+        float: DType,
         ready: impl FnOnce() -> Result<(), Box<dyn Error>>,
     ) -> Result<Training, Box<dyn Error>> {
-        let (params, g) = (Params::seeded(0), Graph::train());
+        let (params, g) = (Params::seeded(0).dtype(float), Graph::train());
         let start = Instant::now();
         let loss = (self.loss)(&params, &g);
         let record = start.elapsed();
@@ -197,7 +200,7 @@ mod tests {
     fn trains(name: &str, params: usize) {
         let found = WORKLOADS.iter().find(|w| w.name == name).expect("a workload");
         let mut training =
-            found.prepare(2, || Ok(())).expect("it compiles without the interpreter");
+            found.prepare(2, F32, || Ok(())).expect("it compiles without the interpreter");
         assert_eq!(training.params.count(), params);
         let loss = (0..2).map(|_| training.run().expect("it runs"));
         let loss: Vec<f64> = loss.collect();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pleach_graph::{NodeId, Site};
 use pleach_ops::{EvalError, Graph, GraphExt, Input, Op, Sources, Variable, interpret};
 use pleach_tensor::compare::unravel;
-use pleach_tensor::{F64, Key, Tensor, Type};
+use pleach_tensor::{BF16, F16, F32, F64, Key, Tensor, Type};
 
 use crate::{CheckError, Place};
 
@@ -193,7 +193,7 @@ impl<'g> Problem<'g> {
         op: &Op,
         x: &[Tensor],
     ) -> Result<Problem<'g>, CheckError> {
-        let op = op.retype(pleach_tensor::F32, F64);
+        let op = [F32, F16, BF16].iter().fold(op.clone(), |op, &dtype| op.retype(dtype, F64));
         let mut p = Problem { search: false, ..Problem::new(g, &op.to_string()) };
         let mut ids = vec![];
         for (i, x) in x.iter().enumerate() {

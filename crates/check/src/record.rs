@@ -2,7 +2,7 @@
 
 use pleach_graph::NodeId;
 use pleach_ops::{Graph, GraphExt, Kind, Op, Sample, Var, Variable};
-use pleach_tensor::{F32, F64, Key, Tensor, Type};
+use pleach_tensor::{BF16, F16, F32, F64, Key, Tensor, Type};
 
 use crate::problem::{Output, Problem, Source};
 use crate::{CheckError, GradCheck, Report, compare};
@@ -132,7 +132,7 @@ fn in_f64(written: &Graph, subject: &str, ys: &[Var<'_>]) -> Result<Graph, Check
     // Outputs and assignments of the model itself are not of interest here.
     written.clear_roots();
     ys.iter().enumerate().for_each(|(i, y)| written.output(&format!("check.y{i}"), y.id()));
-    let g = written.retype(F32, F64);
+    let g = [F16, BF16].iter().fold(written.retype(F32, F64), |g, &half| g.retype(half, F64));
     built(&g)?;
     Ok(g)
 }

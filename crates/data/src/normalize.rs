@@ -1,6 +1,6 @@
 //! Columns brought to a common scale.
 
-use pleach_tensor::{Element, F32, Shape, Tensor};
+use pleach_tensor::{Element, Shape, Tensor, for_dtype};
 
 use crate::DataError;
 
@@ -8,7 +8,7 @@ use crate::DataError;
 ///
 /// | | shape | dtype |
 /// |---|---|---|
-/// | `x` | `[n, …]` at the fit, `[m, …]` later | f32, f64 |
+/// | `x` | `[n, …]` at the fit, `[m, …]` later | float |
 /// | `y` | as `x` | as `x` |
 ///
 /// A column is one element of a row. `std² = Σ (x - mean)² / n`, computed in f64 in two passes. A
@@ -91,7 +91,7 @@ impl Standardize {
     }
 }
 
-/// `y = by · x`, computed in f64; `x` any shape, f32 or f64, `y` as `x`.
+/// `y = by · x`, computed in f64; `x` any shape, floats, `y` as `x`.
 ///
 /// # Errors
 /// [`DataError::Float`] if `x` is not a float.
@@ -105,7 +105,7 @@ fn elementwise(x: &Tensor, f: impl Fn(usize, f64) -> f64) -> Result<Tensor, Data
         let data = x.as_slice::<T>()?.iter().enumerate();
         Ok(Tensor::new(x.shape(), data.map(|(i, x)| T::from_f64(f(i, x.to_f64()))).collect())?)
     }
-    if x.dtype() == F32 { run::<f32>(x, f) } else { run::<f64>(x, f) }
+    for_dtype!(x.dtype(), T => run::<T>(x, f))
 }
 
 fn require_float(action: &'static str, x: &Tensor) -> Result<(), DataError> {

@@ -27,6 +27,7 @@ mod interpreted;
 mod lower;
 mod lower_attention;
 mod lower_fused;
+mod lower_half;
 mod lower_pool;
 mod lower_product;
 mod lower_scan;

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::borders::Padded;
 use crate::lower_fused::Siblings;
+use crate::lower_half::takes_halves;
 use crate::lower_pool::Pools;
 use crate::lower_product::{Joined, factors};
 use crate::once::Once;
@@ -318,8 +319,18 @@ impl Lowered {
 
     /// The lowerings that are one kernel over whole operands.
     fn kernel(&mut self, id: NodeId, lowering: Lowering, node: &Node<Op>) -> Slice {
-        let x: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
-        let y = self.fresh(&node.ty);
+        let mut x: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
+        let dtype = node.ty.dtype();
+        let computed = match lowering {
+            ref lowering if takes_halves(lowering) => dtype,
+            // An index that f32 cannot hold is rounded once.
+            Lowering::Iota { .. } if dtype.is_half() => DType::I64,
+            _ => dtype.compute(),
+        };
+        if !takes_halves(&lowering) {
+            x = x.into_iter().map(|x| self.widened(id, x)).collect();
+        }
+        let y = self.fresh(&node.ty.with_dtype(computed));
         let output = y.clone();
         let mut operands = x.into_iter();
         let mut next = || operands.next().expect("the type rule counted the operands");
@@ -374,6 +385,6 @@ impl Lowered {
             other => unreachable!("{other:?} is lowered by its own function"),
         };
         self.emit(id, kernel);
-        y
+        self.narrowed(id, y, dtype)
     }
 }

@@ -30,7 +30,7 @@ enum Part {
 }
 
 /// A pooling that was lowered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Made {
     windows: Vec<Vec<Window>>,
     values: Slice,
@@ -138,14 +138,16 @@ impl Lowered {
             Part::Places => {
                 let x_ty = &nodes[x.index()].ty;
                 if let Some(windows) = windows(node, x_ty) {
+                    // What is largest is so in `f32`, too, and vectors compare there.
                     let input = self.value(x);
-                    let [values, numbers] = [x_ty.dtype(), DType::U8]
+                    let input = self.widened(id, input);
+                    let [values, numbers] = [input.dtype, DType::U8]
                         .map(|dtype| self.pooled(&node.ty.with_dtype(dtype), &input, &windows));
                     let made = Made { windows, values, numbers };
-                    let (windows, values) = (made.windows.clone(), made.values.clone());
-                    let numbers = made.numbers.clone();
+                    let Made { windows, values, numbers } = made.clone();
                     self.emit(id, Kernel::MaxPool { windows, input, values, numbers });
-                    pools.made.insert(id, made);
+                    let values = self.narrowed(id, made.values, x_ty.dtype());
+                    pools.made.insert(id, Made { values, ..made });
                 }
                 return true;
             }
@@ -158,13 +160,16 @@ impl Lowered {
                 let (windows, numbers) = (windows.clone(), numbers.clone());
                 let places = &nodes[argmax.index()];
                 let shape = nodes[places.inputs[0].index()].ty.shape();
-                let dy = self.view(id, x, &View::Reshape, &places.ty.with_dtype(node.ty.dtype()));
+                let dtype = node.ty.dtype();
+                let dy = self.view(id, x, &View::Reshape, &places.ty.with_dtype(dtype));
                 let dy = self.as_lies(id, dy, &numbers);
-                let ty = Type::new(node.ty.dtype(), shape.to_vec()).expect("as large as the value");
+                let dy = self.widened(id, dy);
+                let ty = Type::new(dy.dtype, shape.to_vec()).expect("as large as the value");
                 let output = self.pooled(&ty, &numbers, &windows);
-                let flat = output.view(&View::Reshape, node.ty.shape()).expect("joined axes");
+                let sums = output.clone();
                 self.emit(id, Kernel::MaxPoolAdd { windows, dy, numbers, output });
-                flat
+                let sums = self.narrowed(id, sums, dtype);
+                sums.view(&View::Reshape, node.ty.shape()).expect("joined axes")
             }
         };
         self.values.insert(id, slice);

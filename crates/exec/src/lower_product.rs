@@ -115,10 +115,12 @@ impl Lowered {
             let x = node.inputs[i];
             let joined = self.joined.get(&x).and_then(Joined::matrix);
             let matrix = joined.unwrap_or_else(|| self.value(x).into());
+            let matrix = Matrix { slice: self.widened(id, matrix.slice), ..matrix };
             self.with_borders(matrix, node.ty.rank())
         });
-        let c = self.fresh(&node.ty);
+        let dtype = node.ty.dtype();
+        let c = self.fresh(&node.ty.with_dtype(dtype.compute()));
         self.emit(id, Kernel::Gemm { a, b, c: c.clone() });
-        c
+        self.narrowed(id, c, dtype)
     }
 }

@@ -124,10 +124,13 @@ impl Lowered {
         node: &Node<Op>,
     ) -> Slice {
         let x = self.value(node.inputs[0]);
+        let x = self.widened(id, x);
+        let dtype = node.ty.dtype();
+        let ty = node.ty.with_dtype(dtype.compute());
         let Some(order) = order(&x) else {
-            let y = self.fresh(&node.ty);
+            let y = self.fresh(&ty);
             self.emit(id, Kernel::Reduce { op, axes: gone.clone(), input: x, output: y.clone() });
-            return y;
+            return self.narrowed(id, y, dtype);
         };
         let innermost_goes = |axes: &Axes| {
             axes.iter().rev().find(|&&i| x.dims[i] != 1).is_some_and(|i| gone.contains(i))
@@ -147,13 +150,13 @@ impl Lowered {
             order.iter().enumerate().filter(|(_, i)| gone.contains(i)).map(|(at, _)| at).collect();
         let place = |i: &usize| pick(&logical, false).iter().position(|j| j == i).unwrap_or(0);
         let of_result: Axes = kept.iter().map(place).collect();
-        let y = self.in_order(&node.ty, &of_result);
+        let y = self.in_order(&ty, &of_result);
         let turned = permuted(&x, &order).zip(permuted(&y, &of_result));
         let (input, axes, output) = match turned {
             Some((input, output)) => (input, axes, output),
             None => (x, gone.clone(), y.clone()),
         };
         self.emit(id, Kernel::Reduce { op, axes, input, output });
-        y
+        self.narrowed(id, y, dtype)
     }
 }

@@ -1,11 +1,11 @@
 //! Outputs of a run.
 
 use pleach_kernels::AlignedBuf;
-use pleach_tensor::Tensor;
+use pleach_tensor::{Element, Tensor, for_dtype};
 
 use crate::ExecError;
 use crate::assign::Output;
-use crate::state::tensor;
+use crate::state::{element, tensor};
 
 /// The outputs of the last run, valid until the next one.
 #[derive(Clone, Copy, Debug)]
@@ -96,15 +96,5 @@ fn read(output: &Output, arena: &AlignedBuf) -> Tensor {
 }
 
 fn number(output: &Output, arena: &AlignedBuf) -> f64 {
-    use pleach_tensor::DType::*;
-    let bytes = place(output, arena);
-    let four = || <[u8; 4]>::try_from(&bytes[..4]).unwrap_or_default();
-    let eight = || <[u8; 8]>::try_from(&bytes[..8]).unwrap_or_default();
-    match output.ty.dtype() {
-        F32 => f64::from(f32::from_ne_bytes(four())),
-        F64 => f64::from_ne_bytes(eight()),
-        I32 => f64::from(i32::from_ne_bytes(four())),
-        I64 => i64::from_ne_bytes(eight()) as f64,
-        U8 | Bool => f64::from(bytes[0]),
-    }
+    for_dtype!(output.ty.dtype(), T => element::<T>(place(output, arena)).to_f64())
 }

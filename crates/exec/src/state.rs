@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pleach_kernels::AlignedBuf;
 use pleach_ops::{Kind, Param, Params, SEED, Variable};
-use pleach_tensor::{DType, Tensor, Type, for_dtype};
+use pleach_tensor::{DType, Element, Tensor, Type, for_dtype};
 
 use crate::ExecError;
 
@@ -206,21 +206,17 @@ pub(crate) fn bytes(value: &Tensor) -> AlignedBuf {
 
 /// A tensor of type `ty` from its bytes in memory.
 pub(crate) fn tensor(bytes: &[u8], ty: &Type) -> Tensor {
-    let size = ty.dtype().size();
-    macro_rules! numbers {
-        ($T:ty) => {{
-            let chunks = bytes[..ty.bytes()].chunks_exact(size);
-            let data = chunks.map(|c| <$T>::from_ne_bytes(c.try_into().expect("one element")));
-            Tensor::new(ty.shape(), data.collect::<Vec<$T>>()).expect("as many as the type says")
-        }};
-    }
-    use pleach_tensor::DType::*;
-    match ty.dtype() {
-        F32 => numbers!(f32),
-        F64 => numbers!(f64),
-        I32 => numbers!(i32),
-        I64 => numbers!(i64),
-        U8 => numbers!(u8),
-        Bool => Tensor::build_i64(ty, |i| i64::from(bytes[i] != 0)),
-    }
+    for_dtype!(ty.dtype(), T => {
+        let elements = bytes[..ty.bytes()].chunks_exact(size_of::<T>()).map(element::<T>);
+        Tensor::new(ty.shape(), elements.collect()).expect("as many as the type says")
+    })
+}
+
+/// The first element of type `T` in memory.
+#[inline]
+pub(crate) fn element<T: Element>(bytes: &[u8]) -> T {
+    let mut word = [0; 8];
+    let at = if cfg!(target_endian = "big") { 8 - size_of::<T>() } else { 0 };
+    word[at..at + size_of::<T>()].copy_from_slice(&bytes[..size_of::<T>()]);
+    T::from_bits64(u64::from_ne_bytes(word))
 }

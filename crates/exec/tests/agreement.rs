@@ -15,11 +15,8 @@ const FORMS: usize = 4;
 
 fn dims() -> impl Strategy<Value = Dims> {
     let shape = proptest::collection::vec(0..=5usize, 0..=3);
-    (shape, any::<u64>(), prop_oneof![Just(F32), Just(F64)]).prop_map(|(shape, seed, float)| Dims {
-        shape: shape.into(),
-        seed,
-        float,
-    })
+    (shape, any::<u64>(), prop_oneof![Just(F32), Just(F64), Just(BF16), Just(F16)])
+        .prop_map(|(shape, seed, float)| Dims { shape: shape.into(), seed, float })
 }
 
 /// A tensor of this shape, whose elements are those of `t` at the places that `f` says.

@@ -63,7 +63,7 @@ pub enum FormatError {
     #[error("a tensor cannot be named \"__metadata__\"")]
     ReservedName,
     /// The element type is not one of pleach.
-    #[error("tensor {tensor:?}: {dtype} is none of F32, F64, I32, I64, U8, BOOL")]
+    #[error("tensor {tensor:?}: {dtype} is none of F32, F64, F16, BF16, I32, I64, U8, BOOL")]
     DType {
         /// The tensor.
         tensor: String,

@@ -18,15 +18,10 @@ fn tensor() -> impl Strategy<Value = Tensor> {
         let ty = Type::new(dtype, shape).unwrap();
         proptest::collection::vec(any::<u64>(), ty.numel()).prop_map(move |bits| {
             let shape = ty.shape();
-            match dtype {
-                DType::F32 => {
-                    Tensor::new(shape, bits.iter().map(|&b| f32::from_bits(b as u32)).collect())
-                }
-                DType::F64 => Tensor::new(shape, bits.iter().map(|&b| f64::from_bits(b)).collect()),
-                DType::Bool => Tensor::new(shape, bits.iter().map(|&b| b & 1 == 1).collect()),
-                _ => Ok(Tensor::build_i64(&ty, |i| bits[i] as i64)),
-            }
-            .unwrap()
+            for_dtype!(dtype, T => {
+                let elements = bits.iter().map(|&b| <T as Element>::from_bits64(b));
+                Tensor::new(shape, elements.collect()).unwrap()
+            })
         })
     })
 }
@@ -43,6 +38,8 @@ fn library_dtype(dtype: DType) -> Dtype {
     match dtype {
         DType::F32 => Dtype::F32,
         DType::F64 => Dtype::F64,
+        DType::F16 => Dtype::F16,
+        DType::Bf16 => Dtype::BF16,
         DType::I32 => Dtype::I32,
         DType::I64 => Dtype::I64,
         DType::U8 => Dtype::U8,

@@ -11,7 +11,7 @@ use pleach_kernels::{
     AlignedBuf, Bound, BufferId, BufferSpec, Kernel, Pool, Program, Reg, Scalar, ScalarOp,
     ScalarProgram, Slice, run,
 };
-use pleach_tensor::F32;
+use pleach_tensor::{BF16, F16, F32};
 
 /// A loop of `program` over `n` elements: inputs in their own buffers, outputs in those of the
 /// inputs `place`, or in buffers of their own.
@@ -68,6 +68,23 @@ fn single(c: &mut Criterion) {
         let mut bench = Bench::new(program, N, &[], 1);
         group.throughput(Throughput::Bytes((4 * streams * N) as u64));
         group.bench_function(format!("{op:?}"), |b| b.iter(|| bench.run()));
+    }
+}
+
+/// Conversions and sums of floats of 16 bits beside a copy: in the first-level cache, and in memory.
+fn halves(c: &mut Criterion) {
+    use ScalarOp::*;
+    for (place, n) in [("cache", 2048), ("memory", 1 << 23)] {
+        let mut group = c.benchmark_group(format!("loop/16 bits in {place}"));
+        group.measurement_time(Duration::from_millis(500)).sample_size(20);
+        let casts = [BF16, F16].map(|half| [(Cast(half), F32), (Cast(F32), half), (Add, half)]);
+        for (op, dtype) in casts.into_iter().flatten().chain([(Copy, F32)]) {
+            let program = ScalarProgram::single(op, dtype);
+            let read: usize = program.inputs.iter().map(|dtype| dtype.size()).sum();
+            let mut bench = Bench::new(program, n, &[], 1);
+            group.throughput(Throughput::Bytes(((read + op.result(dtype).size()) * n) as u64));
+            group.bench_function(format!("{op:?} of {dtype}"), |b| b.iter(|| bench.run()));
+        }
     }
 }
 
@@ -138,5 +155,5 @@ fn update(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, single, update);
+criterion_group!(benches, single, halves, update);
 criterion_main!(benches);

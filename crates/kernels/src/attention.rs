@@ -40,7 +40,7 @@ pub(crate) struct AttentionPlan {
 pub fn attention_fits(keys: usize, widths: [usize; 2], dtype: DType) -> bool {
     let widest = widths[0].max(widths[1]);
     let bytes = pitch(keys).saturating_mul(widest).saturating_mul(dtype.size());
-    dtype.is_float() && widest <= WIDTH && pitch(keys) <= SCORES / 8 && bytes <= AREA
+    dtype.is_wide() && widest <= WIDTH && pitch(keys) <= SCORES / 8 && bytes <= AREA
 }
 
 impl AttentionPlan {

@@ -13,7 +13,7 @@ pub(crate) const ALIGN: usize = 64;
 /// strides take a few places of the table of pages then, and not one a row.
 const PAGE: usize = 2 << 20;
 
-/// Is `T` one of the six element types of this project? They have no padding, and all but `bool`
+/// Is `T` one of the element types of this project? They have no padding, and all but `bool`
 /// admit every bit pattern. (`Element` is an open trait: others could claim anything.)
 pub(crate) fn is_plain<T: Element>() -> bool {
     for_dtype!(T::DTYPE, U => TypeId::of::<T>() == TypeId::of::<U>())

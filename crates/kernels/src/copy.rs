@@ -11,6 +11,10 @@ macro_rules! for_size {
                 type $T = u8;
                 $body
             }
+            2 => {
+                type $T = u16;
+                $body
+            }
             4 => {
                 type $T = u32;
                 $body

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::bind::Mem;
 use crate::check;
-use crate::num::{Bool, Num, for_any, for_num};
+use crate::num::{Num, for_any, for_num};
 use crate::program::{Failure, Step};
 use crate::space::{Place, Space};
 use crate::{Axes, CumulativeOp, Fault, Pool, Slice, Strides};
@@ -82,10 +82,12 @@ impl CumulativePlan {
         check::axes(&x[0], &[axis])?;
         match op {
             CumulativeOp::ArgMax | CumulativeOp::ArgMin => check::dtype(y, DType::I64)?,
+            _ if dtype == DType::Bool || dtype.is_half() => {
+                return Err(Fault::Unsupported { dtype });
+            }
             CumulativeOp::LogSumExp if !dtype.is_float() => {
                 return Err(Fault::Unsupported { dtype });
             }
-            _ if dtype == DType::Bool => return Err(Fault::Unsupported { dtype }),
             _ => check::dtype(y, dtype)?,
         }
         for other in &x[1..] {
@@ -202,7 +204,7 @@ impl CumulativePlan {
     ///
     /// # Safety
     /// As [`CumulativePlan::fold`]; the result is i64.
-    unsafe fn extreme<T: Copy + PartialOrd + Zero>(&self, mem: Mem<'_>, pool: &Pool) {
+    unsafe fn extreme<T: Copy + PartialOrd + Default>(&self, mem: Mem<'_>, pool: &Pool) {
         let largest = self.op == CumulativeOp::ArgMax;
         let is_nan = |x: T| x.partial_cmp(&x).is_none();
         self.groups(pool, |lines| {
@@ -210,7 +212,7 @@ impl CumulativePlan {
             let (x, y) = unsafe {
                 (mem.ptr(&self.slices[0]).cast::<T>(), mem.ptr(&self.slices[1]).cast::<i64>())
             };
-            let mut acc = [(T::ZERO, 0i64); COLUMNS];
+            let mut acc = [(T::default(), 0i64); COLUMNS];
             for k in 0..self.len as isize {
                 let index = if self.reverse { self.len as i64 - 1 - k as i64 } else { k as i64 };
                 for (j, acc) in acc[..lines.n].iter_mut().enumerate() {
@@ -230,19 +232,6 @@ impl CumulativePlan {
             }
         });
     }
-}
-
-/// Any value to begin with.
-trait Zero {
-    const ZERO: Self;
-}
-
-impl<T: Num> Zero for T {
-    const ZERO: T = <T as Num>::ZERO;
-}
-
-impl Zero for Bool {
-    const ZERO: Bool = Bool(0);
 }
 
 impl Step for CumulativePlan {

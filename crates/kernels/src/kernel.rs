@@ -230,7 +230,7 @@ pub enum Kernel {
         op: RandomOp,
         /// The key, i64 scalar.
         key: Slice,
-        /// Result, f32 or f64.
+        /// Result, a float.
         output: Slice,
     },
     /// A derived key.

@@ -80,6 +80,7 @@ mod take;
 mod tile_fn;
 mod trig;
 mod vector;
+mod widen;
 mod window_blocks;
 mod windows_add;
 mod winograd;

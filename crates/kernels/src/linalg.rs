@@ -64,7 +64,7 @@ impl LinalgPlan {
             return Err(Fault::Count { expected, got: x.len() });
         }
         let (a, dtype) = (&x[0], y.dtype);
-        if !dtype.is_float() {
+        if !dtype.is_wide() {
             return Err(Fault::Unsupported { dtype });
         }
         let rank = a.dims.len();

@@ -93,6 +93,7 @@ impl Bits {
         let mut bytes = [0; 8];
         match size {
             1 => bytes[..1].copy_from_slice(&(bits as u8).to_ne_bytes()),
+            2 => bytes[..2].copy_from_slice(&(bits as u16).to_ne_bytes()),
             4 => bytes[..4].copy_from_slice(&(bits as u32).to_ne_bytes()),
             _ => bytes.copy_from_slice(&bits.to_ne_bytes()),
         }

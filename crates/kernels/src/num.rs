@@ -1,11 +1,13 @@
 //! Arithmetic on elements, as [`ScalarOp`](crate::ScalarOp) defines it.
 
+use pleach_tensor::{Narrow, bf16, f16};
+
 use crate::vector::Machine;
 use crate::{math, normal_cdf, pow, special, trig};
 
 /// A bool as kernels see it: a byte, true if it is not 0. (Buffers hold any bytes; a Rust `bool`
 /// must be 0 or 1.)
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(transparent)]
 pub(crate) struct Bool(pub(crate) u8);
 
@@ -356,7 +358,36 @@ impl CastTo<Bool> for Bool {
     }
 }
 
-/// Expands `$body` for a number type `$T`; `$other` for bool.
+/// Floats of 16 bits: from `f32`, and from any number by way of `f64`; to `f32` only.
+macro_rules! halves {
+    ($($H:ident: $($S:ident)*;)*) => {$($(
+        impl CastTo<$H> for $S {
+            #[inline(always)]
+            fn cast(self) -> $H { $H::narrow_f64(self as f64) }
+        }
+    )*
+        impl CastTo<$H> for f32 {
+            #[inline(always)]
+            fn cast(self) -> $H { $H::narrow(self) }
+        }
+        impl CastTo<f32> for $H {
+            #[inline(always)]
+            fn cast(self) -> f32 { self.widen() }
+        }
+        impl CastTo<$H> for Bool {
+            #[inline(always)]
+            fn cast(self) -> $H { $H::narrow(f32::from(u8::from(self.get()))) }
+        }
+    )*};
+}
+
+halves! {
+    bf16: f64 i32 i64 u8;
+    f16: f64 i32 i64 u8;
+}
+
+/// Expands `$body` for a number type `$T` that kernels compute with; `$other` for bool and floats of
+/// 16 bits.
 macro_rules! for_num {
     ($dtype:expr, $T:ident => $body:expr, $other:expr) => {
         match $dtype {
@@ -380,7 +411,9 @@ macro_rules! for_num {
                 type $T = u8;
                 $body
             }
-            pleach_tensor::DType::Bool => $other,
+            pleach_tensor::DType::Bool | pleach_tensor::DType::F16 | pleach_tensor::DType::Bf16 => {
+                $other
+            }
         }
     };
 }
@@ -389,7 +422,20 @@ pub(crate) use for_num;
 /// Expands `$body` for any element type, with [`Bool`] for bool.
 macro_rules! for_any {
     ($dtype:expr, $T:ident => $body:expr) => {
-        $crate::num::for_num!($dtype, $T => $body, { type $T = $crate::num::Bool; $body })
+        match $dtype {
+            pleach_tensor::DType::F16 => {
+                type $T = pleach_tensor::f16;
+                $body
+            }
+            pleach_tensor::DType::Bf16 => {
+                type $T = pleach_tensor::bf16;
+                $body
+            }
+            dtype => $crate::num::for_num!(dtype, $T => $body, {
+                type $T = $crate::num::Bool;
+                $body
+            }),
+        }
     };
 }
 pub(crate) use for_any;

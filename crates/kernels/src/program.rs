@@ -11,7 +11,7 @@ use crate::cumulative::CumulativePlan;
 use crate::gather::{GatherPlan, ScatterAddPlan, ScatterPlan};
 use crate::gemm::GemmPlan;
 use crate::linalg::LinalgPlan;
-use crate::loop_plan::LoopPlan;
+use crate::loop_plan::{LoopPlan, check_loop};
 use crate::max_pool::MaxPoolPlan;
 use crate::max_pool_add::MaxPoolAddPlan;
 use crate::one::OnePlan;
@@ -20,6 +20,7 @@ use crate::reduce::ReducePlan;
 use crate::repeat::RepeatPlan;
 use crate::sort::ArgSortPlan;
 use crate::take::{TakeAddPlan, TakePlan};
+use crate::widen::widened;
 use crate::windows_add::WindowsAddPlan;
 use crate::winograd;
 use crate::{Fault, Kernel, Pool, ProgramError};
@@ -103,6 +104,8 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
     checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;
     Ok(match kernel {
         Kernel::Loop { program, inputs, outputs } => {
+            let wide = widened(program, &check_loop(program, inputs, outputs)?);
+            let program = wide.as_ref().unwrap_or(program);
             match OnePlan::new(program, inputs, outputs)? {
                 Some(one) => Box::new(one),
                 None => Box::new(LoopPlan::new(program, inputs, outputs)?),

@@ -1,10 +1,10 @@
 //! Elements that depend on their index alone: counting, and random numbers.
 
-use pleach_tensor::{DType, Element, Key};
+use pleach_tensor::{DType, Key};
 
 use crate::bind::Mem;
 use crate::check;
-use crate::num::{Bool, Num, for_num};
+use crate::num::{Bool, CastTo, Num, for_any, for_num};
 use crate::program::{Failure, Step};
 use crate::space::Place;
 use crate::{Fault, Pool, RandomOp, Slice};
@@ -39,6 +39,9 @@ pub(crate) struct IotaPlan {
 impl IotaPlan {
     pub(crate) fn new(axis: usize, y: &Slice) -> Result<IotaPlan, Fault> {
         check::axes(y, &[axis])?;
+        if y.dtype.is_half() {
+            return Err(Fault::Unsupported { dtype: y.dtype });
+        }
         Ok(IotaPlan { axis, y: y.clone() })
     }
 }
@@ -103,11 +106,14 @@ impl Step for RandomPlan {
                             (block[(i % 4) as usize] >> 8) as f32 * (1.0 / (1 << 24) as f32)
                         });
                     }
-                    (RandomOp::Uniform, _) => write(mem, y, range, |i, _| key.uniform_f64(i)),
-                    (RandomOp::Normal, DType::F32) => {
-                        write(mem, y, range, |i, _| <f32 as Element>::from_f64(key.normal_f64(i)));
-                    }
-                    (RandomOp::Normal, _) => write(mem, y, range, |i, _| key.normal_f64(i)),
+                    (RandomOp::Uniform, dtype) => for_any!(dtype, T => {
+                        let draw = |i: u64| key.uniform(dtype, i).cast();
+                        write(mem, y, range, |i, _| -> T { draw(i) });
+                    }),
+                    (RandomOp::Normal, dtype) => for_any!(dtype, T => {
+                        let draw = |i: u64| key.normal_f64(i).cast();
+                        write(mem, y, range, |i, _| -> T { draw(i) });
+                    }),
                 }
             }
         });

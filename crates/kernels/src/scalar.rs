@@ -45,20 +45,12 @@ impl Scalar {
 
     /// The value as `f64` (integers beyond 2⁵³ are rounded).
     pub fn to_f64(self) -> f64 {
-        match self.dtype {
-            DType::F32 => f64::from(f32::from_bits(self.bits as u32)),
-            DType::F64 => f64::from_bits(self.bits),
-            _ => self.to_i64() as f64,
-        }
+        for_dtype!(self.dtype, T => <T as Element>::from_bits64(self.bits).to_f64())
     }
 
     /// The value as `i64`; floats are truncated.
     pub fn to_i64(self) -> i64 {
-        match self.dtype {
-            DType::F32 | DType::F64 => self.to_f64() as i64,
-            DType::I32 => i64::from(self.bits as i32),
-            _ => self.bits as i64,
-        }
+        for_dtype!(self.dtype, T => <T as Element>::from_bits64(self.bits).to_i64())
     }
 }
 
@@ -149,6 +141,8 @@ pub enum ScalarOp {
     Not,
     /// Conversion to another element type, as [`Element`] describes.
     Cast(DType),
+    /// The nearest number of a float type of 16 bits, as `f32`.
+    Narrow(DType),
     /// Sum.
     Add,
     /// Difference.
@@ -222,6 +216,7 @@ impl ScalarOp {
             Copy | Cast(_) | Select | Equal => true,
             Const(value) => value.dtype() == dtype,
             Not | And | Or => dtype == DType::Bool,
+            Narrow(to) => dtype == DType::F32 && to.is_half(),
             Neg | Abs | Sign | Add | Sub | Mul | Div | Max | Min | Fmod | Pow | Less
             | LessEqual => dtype != DType::Bool,
             _ => dtype.is_float(),
@@ -232,8 +227,9 @@ impl ScalarOp {
     pub(crate) fn weight(self) -> usize {
         use ScalarOp::*;
         match self {
-            Copy | Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Not | Cast(_) | Add | Sub
-            | Mul | Max | Min | Equal | Less | LessEqual | And | Or | Select | Const(_) => 1,
+            Copy | Neg | Abs | Sign | Floor | Ceil | Round | Trunc | Not | Cast(_) | Narrow(_)
+            | Add | Sub | Mul | Max | Min | Equal | Less | LessEqual | And | Or | Select
+            | Const(_) => 1,
             Div | Sqrt => 3,
             Exp | Expm1 | Ln => 6,
             Ln1p | Tanh | Erf | Sigmoid => 12,

@@ -140,7 +140,7 @@ impl Slice {
 
     /// The elements spanned in all steps, from the first to one past the last; empty without
     /// elements. `None` if a number does not fit.
-    pub(crate) fn extent(&self) -> Option<Range<usize>> {
+    pub fn extent(&self) -> Option<Range<usize>> {
         let steps = self.moves.map(|moves| (moves.steps, moves.by));
         if self.dims.contains(&0) || steps.is_some_and(|(n, _)| n == 0) {
             return Some(0..0);

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use pleach_tensor::DType;
+use pleach_tensor::{DType, Narrow, bf16, f16};
 
 use crate::ScalarOp;
 use crate::copy::for_size;
@@ -132,7 +132,7 @@ macro_rules! select {
         }
     )*};
 }
-select! { u8 u32 u64 }
+select! { u8 u16 u32 u64 }
 
 /// The functions of a choice, `None` where the condition is one element.
 fn select<A>(scalars: u32, isa: Isa) -> Option<TileFns>
@@ -307,6 +307,15 @@ impl<A: CastTo<R>, R: Copy> Elementwise<A, 1> for Cast<R> {
     }
 }
 
+struct Narrowed<H>(PhantomData<H>);
+impl<H: Narrow> Elementwise<f32, 1> for Narrowed<H> {
+    type R = f32;
+    #[inline(always)]
+    fn f<M: Machine>([a]: [f32; 1]) -> f32 {
+        H::narrow(a).widen()
+    }
+}
+
 /// The loops of an operation on operands of type `dtype`, for an instruction set; bit `i` of
 /// `scalars`: operand `i` is one element. `None` for a constant, for pairs that
 /// [`ScalarOp::accepts`] refuses, and for single elements where there is no such loop.
@@ -319,6 +328,7 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
             }
         };
     }
+    const ONE: usize = 1;
     const TWO: usize = 2;
     macro_rules! arithmetic {
         ($F:ident) => {
@@ -407,9 +417,19 @@ pub(crate) fn tile_fns(op: ScalarOp, dtype: DType, scalars: u32, isa: Isa) -> Op
         ScalarOp::Not => bool_only(apart::<Bool, Not, 1>(isa)),
         ScalarOp::And => bool_only(apart::<Bool, Logic<true>, 2>(isa)),
         ScalarOp::Or => bool_only(apart::<Bool, Logic<false>, 2>(isa)),
-        ScalarOp::Cast(to) => {
-            for_any!(dtype, S => for_any!(to, R => Some(apart::<S, Cast<R>, 1>(isa))))
-        }
+        // Floats of 16 bits leave as `f32` only: `widened` sees to it.
+        ScalarOp::Cast(to) => match (dtype, to) {
+            (DType::F16, DType::F32) => Some(apart::<f16, Cast<f32>, 1>(isa)),
+            (DType::Bf16, DType::F32) => Some(apart::<bf16, Cast<f32>, 1>(isa)),
+            (DType::F16 | DType::Bf16, _) => None,
+            _ => for_num!(
+                dtype,
+                S => for_any!(to, R => Some(apart::<S, Cast<R>, 1>(isa))),
+                for_any!(to, R => Some(apart::<Bool, Cast<R>, 1>(isa)))
+            ),
+        },
+        ScalarOp::Narrow(DType::F16) => Some(everywhere!(isa, f32, Narrowed<f16>, ONE: a)),
+        ScalarOp::Narrow(_) => Some(everywhere!(isa, f32, Narrowed<bf16>, ONE: a)),
         ScalarOp::Add => arithmetic!(Add),
         ScalarOp::Sub => arithmetic!(Sub),
         ScalarOp::Mul => arithmetic!(Mul),

@@ -152,7 +152,7 @@ pub(crate) fn plan(
     y: &Slice,
 ) -> Result<Box<dyn Step>, Fault> {
     let dtype = y.dtype;
-    if !dtype.is_float() {
+    if !dtype.is_wide() {
         return Err(Fault::Unsupported { dtype });
     }
     [x, other, work].into_iter().try_for_each(|s| check::dtype(s, dtype))?;

@@ -18,7 +18,7 @@ impl Dropout {
         Dropout { p }
     }
 
-    /// The layer's value at `x`, any shape of f32 or f64.
+    /// The layer's value at `x`, any shape, floats.
     #[track_caller]
     pub fn call<'g>(&self, x: Var<'g>) -> Var<'g> {
         x.dropout(self.p)

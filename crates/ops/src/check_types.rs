@@ -34,7 +34,7 @@ pub trait Require {
 
 impl Require for Type {
     fn require_float(&self, operand: usize) -> Result<Type, TypeError> {
-        require(self, operand, self.dtype().is_float(), "f32 or f64")
+        require(self, operand, self.dtype().is_float(), "a float")
     }
 
     fn require_number(&self, operand: usize) -> Result<Type, TypeError> {

@@ -1,7 +1,7 @@
 //! What users of operators import, and (in [`rules`]) what files of operators import.
 
 pub use pleach_graph::{Grad as GraphGrad, NodeId, Operator, Traits, TypeError};
-pub use pleach_tensor::{BOOL, DType, F32, F64, I32, I64, Key, Shape, Tensor, Type, U8};
+pub use pleach_tensor::{BF16, BOOL, DType, F16, F32, F64, I32, I64, Key, Shape, Tensor, Type, U8};
 
 pub use crate::compose::indexing::{ELLIPSIS, NEW_AXIS, step};
 pub use crate::compose::padding::PadMode;

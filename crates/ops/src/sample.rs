@@ -181,9 +181,9 @@ impl Sample {
     /// A sample with the default tolerance: a few units in the last place.
     pub fn new(op: impl Into<Op>, inputs: impl IntoIterator<Item = Operand>) -> Self {
         let inputs: Vec<Operand> = inputs.into_iter().collect();
-        let single = inputs.iter().any(|x| x.ty.dtype() == DType::F32);
-        let rtol = if single { 1e-6 } else { 1e-14 };
-        let tolerance = Tolerance { rtol, atol: rtol };
+        let floats = inputs.iter().map(|x| x.ty.dtype()).filter(|d| d.is_float());
+        let coarsest = floats.max_by(|a, b| a.epsilon().total_cmp(&b.epsilon()));
+        let tolerance = Tolerance::of(coarsest.unwrap_or(F64));
         Sample { op: op.into(), inputs, tolerance, differentiable: true }
     }
 

@@ -159,7 +159,7 @@ fn an_error_of_the_type_rule_names_the_users_line() {
     assert_eq!(
         error.to_string(),
         format!(
-            "my.swish(beta:2.0)(i64[3]): expected operand 0 to be f32 or f64, got i64 \
+            "my.swish(beta:2.0)(i64[3]): expected operand 0 to be a float, got i64 \
              (built at {}:{line}:17)",
             file!()
         )

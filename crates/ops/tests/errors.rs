@@ -77,7 +77,7 @@ fn element_types_that_do_not_mix() {
             constant(u8[2]): -1 is not a value of type u8
             constant(i32[2]): 3000000000 is not a value of type i32
             add(bool[2], bool[2]): expected operand 0 to be a number, got bool
-            exp(i64[2]): expected operand 0 to be f32 or f64, got i64
+            exp(i64[2]): expected operand 0 to be a float, got i64
             not(f32[2]): expected operand 0 to be bool, got f32
             gather(axis:0)(f32[2], f32[2]): expected operand 1 to be i32 or i64, got f32"#]],
     );

@@ -69,8 +69,7 @@ impl Rule for AdafactorRule {
 
     fn step<'g>(&self, u: &Update<'_, 'g>) -> Var<'g> {
         let ty = u.param.ty();
-        let eps = if ty.dtype() == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
-        let eps = self.eps.0.unwrap_or(eps);
+        let eps = self.eps.0.unwrap_or(u.value.dtype().epsilon());
         let t = u.t + 1.0;
         let weight = u.like((t.ln() * self.beta2_decay).exp());
         let follow = |old: Var<'g>, x: Var<'g>| u.keep(old, old + (x - old) * weight);
@@ -95,7 +94,7 @@ impl Rule for AdafactorRule {
         let clip = (rms(step) / self.threshold).maximum(1.0);
         let slow = u.rate.minimum(1.0 / t.sqrt());
         // The scale is that of the parameter before its decay.
-        let scale = rms(u.graph.raw_param(u.param)).maximum(self.eps.1);
+        let scale = rms(u.like(u.graph.raw_param(u.param))).maximum(self.eps.1);
         u.value - u.like(scale * slow / clip) * step
     }
 

@@ -68,8 +68,8 @@ pub(crate) fn with_grads<'g>(trained: &[Trained<'g>], grads: Vec<Var<'g>>) -> Ve
     trained.iter().zip(grads).map(|(p, grad)| Trained { grad, ..p.clone() }).collect()
 }
 
-/// An f64 scalar in the type of a parameter: computed in f64, rounded once.
+/// An f64 scalar in the type in which a parameter is updated: computed in f64, rounded once.
 #[track_caller]
 pub(crate) fn like<'g>(scalar: Var<'g>, p: &Trained<'g>) -> Var<'g> {
-    scalar.cast(p.value.dtype())
+    scalar.cast(p.value.dtype().compute())
 }

@@ -10,7 +10,7 @@ use crate::{Around, OptimError, Trained, Wrapped};
 /// over the gradients of all parameters together, Euclidean if no other [order](Wrapped::order) is
 /// asked for (PyTorch's `clip_grad_norm_`).
 ///
-/// **Numerics** powers are summed in the element type of each gradient, then in f64. The 1e-6
+/// **Numerics** powers are summed in the element type of each gradient (f32 if that has 16 bits), then in f64. The 1e-6
 /// leaves a clipped norm a little below `max`. A NaN in one gradient makes all of them NaN.
 /// State: none of its own.
 ///
@@ -51,7 +51,7 @@ impl Around for ClipNorm {
             f64::INFINITY => x.abs().max_all(),
             _ => x.abs().pow(p).sum_all(),
         };
-        let parts = trained.iter().map(|t| part(t.grad).cast(F64));
+        let parts = trained.iter().map(|t| part(t.grad.wide()).cast(F64));
         let all = match p {
             f64::INFINITY => parts.reduce(|a, b| a.maximum(b)),
             2.0 => parts.reduce(|a, b| a + b).map(Var::sqrt),
@@ -59,7 +59,7 @@ impl Around for ClipNorm {
         };
         let Some(norm) = all else { return Vec::new() };
         let factor = (self.max / (norm + 1e-6)).minimum(1.0);
-        trained.iter().map(|p| p.grad * like(factor, p)).collect()
+        trained.iter().map(|p| p.grad.wide() * like(factor, p)).collect()
     }
 }
 
@@ -78,8 +78,9 @@ impl Around for ClipEach {
 
     fn before<'g>(&self, trained: &[Trained<'g>]) -> Vec<Var<'g>> {
         let clip = |p: &Trained<'g>| {
-            let norm = (p.grad * p.grad).sum_all().sqrt().cast(F64);
-            p.grad * like((self.max / (norm + 1e-6)).minimum(1.0), p)
+            let grad = p.grad.wide();
+            let norm = (grad * grad).sum_all().sqrt().cast(F64);
+            grad * like((self.max / (norm + 1e-6)).minimum(1.0), p)
         };
         trained.iter().map(clip).collect()
     }

@@ -14,6 +14,10 @@ use crate::{OptimError, Optimizer, Penalty, Rate, Rule, Time, Trained, Update};
 /// shrink the parameter beside the rule, `θ ← θ - lr · λθ` before it as AdamW does, and by their
 /// proximal map after it.
 ///
+/// Of a parameter of 16 bits, value and gradient are updated in `f32` and the new value is rounded once;
+/// its slots are `f32`. An update smaller than half a unit in the last place is lost: for such training
+/// keep parameters in `f32` and [`bind`](pleach_ops::GraphExt::bind) casts of them.
+///
 /// State, beside that of the rule: `NAME.rate` (f64, set it between runs), `NAME.rate_now` (f64,
 /// what the last update used), `NAME.steps` (i64, updates made): 24 bytes.
 ///
@@ -128,8 +132,10 @@ impl<R: Rule> Descent<R> {
     #[track_caller]
     fn step<'g>(&self, time: &Time<'g>, name: &str, clock: Clock<'g>, p: &Trained<'g>) -> Var<'g> {
         let Clock { rate, momentum } = clock;
-        let (mut value, mut grad) = (p.value, if self.maximize { -p.grad } else { p.grad });
-        let scalar = |v: Var<'g>| v.cast(p.value.dtype());
+        let dtype = p.value.dtype();
+        let (old, came) = (p.value.wide(), p.grad.wide());
+        let (mut value, mut grad) = (old, if self.maximize { -came } else { came });
+        let scalar = |v: Var<'g>| v.cast(old.dtype());
         if self.decoupled {
             if self.decay != 0.0 {
                 value = value * scalar(1.0 - rate * self.decay);
@@ -139,16 +145,17 @@ impl<R: Rule> Descent<R> {
                 grad = grad + value * self.decay;
             }
             for penalty in &self.penalties {
-                grad = grad + penalty.gradient(p.value);
+                grad = grad + penalty.gradient(old);
             }
         }
         let (graph, param, t) = (time.graph, &p.param, time.t);
         let update = Update { graph, param, value, grad, rate, t, momentum, name, time };
-        let new = self.rule.step(&update);
-        if !self.decoupled {
-            return new;
+        let mut new = self.rule.step(&update);
+        if self.decoupled {
+            let shrink = |new, penalty: &Penalty| penalty.shrink(new, scalar(rate));
+            new = self.penalties.iter().fold(new, shrink);
         }
-        self.penalties.iter().fold(new, |new, penalty| penalty.shrink(new, scalar(rate)))
+        if dtype.is_half() { new.cast(dtype) } else { new }
     }
 }
 

@@ -68,7 +68,7 @@ impl<O: Optimizer> Optimizer for LossScale<O> {
             let zero = |p: &Trained<'g>| (p.grad * 0.0).sum_all().cast(F64);
             let zeros = trained.iter().map(zero).reduce(|a, b| a + b);
             let finite = zeros.unwrap_or_else(|| scale.full_like(0.0)).equal(0.0);
-            let grads = trained.iter().map(|p| p.grad * like(1.0 / scale, p)).collect();
+            let grads = trained.iter().map(|p| p.grad.wide() * like(1.0 / scale, p)).collect();
             (with_grads(trained, grads), finite)
         };
         let before = g.roots().len();

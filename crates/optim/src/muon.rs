@@ -110,15 +110,10 @@ impl MuonRule {
     }
 }
 
-/// The nearest number with 8 significant bits: a float's last bits fall off where a number so much
-/// larger is added and taken away.
-///
-/// **Source** Veltkamp 1968; Dekker, Numer. Math. 18 (1971).
+/// The nearest `bf16`.
 #[track_caller]
 fn to_bfloat16(x: Var<'_>) -> Var<'_> {
-    let bits = if x.dtype() == F32 { 24 } else { 53 };
-    let far = x * (2f64.powi(bits - 8) + 1.0);
-    far - (far - x)
+    x.cast(BF16).cast(x.dtype())
 }
 
 has!(MuonRule: eps momentum);

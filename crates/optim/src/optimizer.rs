@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A parameter to update: its handle, its value and its gradient, both of the parameter's type
-/// (f32 or f64).
+/// (a float).
 #[derive(Clone, Debug)]
 pub struct Trained<'g> {
     /// The parameter.

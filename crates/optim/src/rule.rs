@@ -33,7 +33,8 @@ pub trait Rule: Clone + Debug + Send + Sync + 'static {
     /// For the page of all optimizers.
     const ABOUT: About;
 
-    /// Appends the update of one parameter: its new value, of its type. Slots are kept with
+    /// Appends the update of one parameter: its new value, of the type of the value given, which is
+    /// `f32` for parameters of 16 bits. Slots are kept with
     /// [`Update::keep`].
     #[track_caller]
     fn step<'g>(&self, u: &Update<'_, 'g>) -> Var<'g>;
@@ -82,7 +83,7 @@ pub struct Update<'u, 'g> {
 }
 
 impl<'g> Update<'_, 'g> {
-    /// An f64 scalar in the element type of the parameter: computed in f64, rounded once.
+    /// An f64 scalar in the element type of the value: computed in f64, rounded once.
     #[track_caller]
     pub fn like(&self, scalar: Var<'g>) -> Var<'g> {
         scalar.cast(self.value.dtype())
@@ -106,7 +107,7 @@ impl<'g> Update<'_, 'g> {
         self.param.slot(&format!("{}.{slot}", self.name), ty, Init::full(init))
     }
 
-    /// What the slot `NAME.slot` of this parameter holds: a tensor like it, zeros at first.
+    /// What the slot `NAME.slot` of this parameter holds: a tensor like the value, zeros at first.
     #[track_caller]
     pub fn old(&self, slot: &str) -> Var<'g> {
         self.old_from(slot, 0.0)
@@ -115,13 +116,15 @@ impl<'g> Update<'_, 'g> {
     /// [`old`](Update::old), at first full of `init`.
     #[track_caller]
     pub fn old_from(&self, slot: &str, init: f64) -> Var<'g> {
-        self.graph.raw_param(&self.variable(slot, self.param.ty().clone(), init))
+        let ty = self.param.ty();
+        let ty = ty.with_dtype(ty.dtype().compute());
+        self.graph.raw_param(&self.variable(slot, ty, init))
     }
 
     /// [`old`](Update::old) of another shape.
     #[track_caller]
     pub fn old_shaped(&self, slot: &str, shape: impl Into<Shape>) -> Var<'g> {
-        match Type::new(self.param.ty().dtype(), shape) {
+        match Type::new(self.param.ty().dtype().compute(), shape) {
             Ok(ty) => self.graph.raw_param(&self.variable(slot, ty, 0.0)),
             Err(error) => {
                 Var::new(self.graph, self.graph.refuse("slot", &[], TypeError::TooLarge(error)))

@@ -61,6 +61,11 @@ impl Around for MaxNorm {
     }
 }
 
+/// The type in which a parameter of this type is updated.
+fn wide(ty: &Type) -> Type {
+    ty.with_dtype(ty.dtype().compute())
+}
+
 /// Fast weights, which the optimizer updates, and slow ones: after every `every`-th update
 /// `s ← s + α(θ - s)`, `θ ← s`.
 ///
@@ -88,12 +93,12 @@ impl Around for Lookahead {
         let time = Time::new(g, Self::NAME, &first.param);
         let meet = (time.t + 1.0).remainder(self.every as f64).equal(0.0);
         let follow = |(p, fast): (&Trained<'g>, Var<'g>)| {
-            let slot = p.param.slot("lookahead.slow", p.param.ty().clone(), Init::zeros());
+            let slot = p.param.slot("lookahead.slow", wide(p.param.ty()), Init::zeros());
             // Slow weights begin where the fast ones do.
-            let slow = time.t.equal(0.0).select(p.value, g.raw_param(&slot));
-            let met = slow + (fast - slow) * self.alpha;
+            let slow = time.t.equal(0.0).select(p.value.wide(), g.raw_param(&slot));
+            let met = slow + (fast.wide() - slow) * self.alpha;
             g.assign_param(&slot, meet.select(met, slow));
-            meet.select(met, fast)
+            meet.select(met.cast(fast.dtype()), fast)
         };
         trained.iter().zip(new).map(follow).collect()
     }
@@ -123,14 +128,14 @@ pub enum Average {
 impl Average {
     /// The slot that holds the average of a parameter: `average/NAME`.
     pub fn slot(param: &Param) -> Param {
-        param.slot("average", param.ty().clone(), Init::zeros())
+        param.slot("average", wide(param.ty()), Init::zeros())
     }
 
     /// From here on the graph uses averages for the parameters: to evaluate a model. Before the
     /// first update (or that of `start`) they are zeros.
     pub fn bind(g: &Graph, params: &[Param]) {
         for param in params {
-            g.bind(param, |_| g.raw_param(&Average::slot(param)));
+            g.bind(param, |_| g.raw_param(&Average::slot(param)).cast(param.ty().dtype()));
         }
     }
 
@@ -170,6 +175,7 @@ impl Around for Average {
         for (p, &new) in trained.iter().zip(&new) {
             let slot = Average::slot(&p.param);
             let old = g.raw_param(&slot);
+            let new = new.wide();
             let moved = old + (new - old) * like(weight, p);
             g.assign_param(&slot, weight.equal(1.0).select(new, moved));
         }

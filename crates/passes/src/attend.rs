@@ -192,7 +192,7 @@ impl Attend {
     fn admit(&self, [q, kt, v]: [Type; 3]) -> bool {
         let rank = q.rank();
         let lead = |ty: &Type| ty.rank() == rank && ty.shape()[..rank - 2] == q.shape()[..rank - 2];
-        if rank < 2 || !q.dtype().is_float() || !lead(&kt) || !lead(&v) {
+        if rank < 2 || !q.dtype().is_wide() || !lead(&kt) || !lead(&v) {
             return false;
         }
         let (keys, widths) = (kt.shape()[rank - 1], [q.shape()[rank - 1], v.shape()[rank - 1]]);

@@ -2,7 +2,7 @@
 
 use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
-use pleach_tensor::F32;
+use pleach_tensor::DType;
 
 /// Operators that a proof looks through: bounds its work to a constant.
 const DEPTH: usize = 5;
@@ -63,10 +63,10 @@ impl Range {
         Range { low: hull.0, high: hull.1, nan: self.nan || o.nan || mixed }
     }
 
-    /// Room for rounding; what leaves the range of `f32` may be infinite.
-    fn rounded(self, single: bool) -> Range {
-        let slack = |v: f64| v.abs() * 1e-6;
-        let limit = if single { 3e38 } else { 1e308 };
+    /// Room for rounding; what leaves the range of the type may be infinite.
+    fn rounded(self, dtype: DType) -> Range {
+        let slack = |v: f64| v.abs() * dtype.epsilon().max(1e-6);
+        let limit = 0.9 * dtype.largest();
         let (low, high) = (self.low - slack(self.low), self.high + slack(self.high));
         Range {
             low: if low < -limit { f64::NEG_INFINITY } else { low },
@@ -84,8 +84,8 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
     }
     if !node.ty.dtype().is_float() {
         return match node.ty.dtype() {
-            pleach_tensor::DType::Bool => Range::new(0.0, 1.0),
-            pleach_tensor::DType::U8 => Range::new(0.0, 255.0),
+            DType::Bool => Range::new(0.0, 1.0),
+            DType::U8 => Range::new(0.0, 255.0),
             _ => Range::new(-1e19, 1e19),
         };
     }
@@ -93,21 +93,21 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
         return Range::ANY;
     }
     let x = |slot: usize| node.inputs.get(slot).map_or(Range::ANY, |&x| range(g, x, depth - 1));
-    let single = node.ty.dtype() == F32;
+    let dtype = node.ty.dtype();
     match &node.op {
         Op::Sigmoid(_) => Range { nan: x(0).nan, ..Range::new(0.0, 1.0) },
         Op::Tanh(_) => Range { nan: x(0).nan, ..Range::new(-1.0, 1.0) },
         Op::Sin(_) | Op::Cos(_) => Range { nan: !x(0).is_finite(), ..Range::new(-1.0, 1.0) },
         Op::Uniform(_) => Range::new(0.0, 1.0),
-        Op::Exp(_) => x(0).map(f64::exp).rounded(single),
+        Op::Exp(_) => x(0).map(f64::exp).rounded(dtype),
         Op::Softplus(_) => {
             let softplus = |v: f64| v.max(0.0) + (-v.abs()).exp().ln_1p();
-            x(0).map(softplus).rounded(single)
+            x(0).map(softplus).rounded(dtype)
         }
         Op::Sqrt(_) => {
             let of = x(0);
             let nan = of.nan || of.low < 0.0;
-            Range { nan, ..of.map(|v| v.max(0.0).sqrt()) }.rounded(single)
+            Range { nan, ..of.map(|v| v.max(0.0).sqrt()) }.rounded(dtype)
         }
         Op::Abs(_) => {
             let of = x(0);
@@ -119,19 +119,19 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
             let of = x(0);
             Range { low: -of.high, high: -of.low, nan: of.nan }
         }
-        Op::Add(_) => x(0).corners_of_sum(x(1), 1.0).rounded(single),
-        Op::Sub(_) => x(0).corners_of_sum(x(1), -1.0).rounded(single),
+        Op::Add(_) => x(0).corners_of_sum(x(1), 1.0).rounded(dtype),
+        Op::Sub(_) => x(0).corners_of_sum(x(1), -1.0).rounded(dtype),
         Op::Mul(_) if node.inputs[0] == node.inputs[1] => {
             let of = x(0);
             let (a, b) = (of.low * of.low, of.high * of.high);
             let low = if of.low <= 0.0 && of.high >= 0.0 { 0.0 } else { a.min(b) };
-            Range { low, high: a.max(b), nan: of.nan }.rounded(single)
+            Range { low, high: a.max(b), nan: of.nan }.rounded(dtype)
         }
-        Op::Mul(_) => x(0).corners(x(1), |a, b| a * b).rounded(single),
+        Op::Mul(_) => x(0).corners(x(1), |a, b| a * b).rounded(dtype),
         Op::Maximum(_) => Range { low: x(0).low.max(x(1).low), ..x(0).union(x(1)) },
         Op::Minimum(_) => Range { high: x(0).high.min(x(1).high), ..x(0).union(x(1)) },
         Op::Select(_) => x(1).union(x(2)),
-        Op::Cast(_) => x(0).rounded(single),
+        Op::Cast(_) => x(0).rounded(dtype),
         Op::StopGradient(_)
         | Op::StraightThrough(_)
         | Op::Checkpoint(_)
@@ -160,6 +160,7 @@ impl Range {
 mod tests {
     use super::*;
     use pleach_ops::prelude::*;
+    use pleach_tensor::F32;
 
     #[test]
     fn what_is_bounded_is_known_and_what_is_fed_is_not() {

@@ -40,3 +40,7 @@ pub use pleach_tune as tune;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/adding-an-operator.md")]
 struct AddingAnOperator;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/mixed-precision.md")]
+struct MixedPrecision;

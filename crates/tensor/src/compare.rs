@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Element, Tensor, for_dtype};
+use crate::{DType, Element, Tensor, for_dtype};
 
 /// What two elements may differ by: `|a - b| ≤ atol + rtol·|b|`. NaN agrees with NaN, an infinity
 /// with the same infinity.
@@ -17,6 +17,17 @@ pub struct Tolerance {
 impl Tolerance {
     /// Equal numbers only (`-0` equals `0`).
     pub const EXACT: Tolerance = Tolerance { rtol: 0.0, atol: 0.0 };
+
+    /// A few units in the last place of this float type: how far a fast engine may be from the
+    /// interpreter, which rounds once. What is computed in `f32` and rounded to 16 bits differs by one.
+    pub fn of(dtype: DType) -> Tolerance {
+        let rtol = match dtype {
+            DType::F64 => 1e-14,
+            DType::F32 => 1e-6,
+            _ => 1.01 * dtype.epsilon(),
+        };
+        Tolerance { rtol, atol: rtol }
+    }
 
     /// Does `got` agree with `want`?
     pub fn allows(self, got: f64, want: f64) -> bool {
@@ -106,17 +117,24 @@ pub fn bit_mismatch(got: &Tensor, want: &Tensor) -> Option<Mismatch> {
     })
 }
 
-/// Distance of two `f32` in units in the last place: how many floats lie between them, plus one.
-/// NaN against NaN is 0, against a number `u32::MAX`.
-pub fn ulp_f32(a: f32, b: f32) -> u32 {
-    if a.is_nan() || b.is_nan() {
-        return if a.is_nan() && b.is_nan() { 0 } else { u32::MAX };
+/// Distance of two floats of one type in units in the last place: how many floats lie between them,
+/// plus one. NaN against NaN is 0, against a number `u64::MAX`.
+pub fn ulp<T: Element>(a: T, b: T) -> u64 {
+    let [nan_a, nan_b] = [a, b].map(|x| x.to_f64().is_nan());
+    if nan_a || nan_b {
+        return if nan_a && nan_b { 0 } else { u64::MAX };
     }
-    let line = |x: f32| {
-        let bits = x.to_bits() as i32;
-        i64::from(if bits < 0 { i32::MIN.wrapping_sub(bits) } else { bits })
+    let sign = 1i128 << (8 * size_of::<T>() - 1);
+    let line = |x: T| {
+        let bits = i128::from(x.to_bits64());
+        if bits >= sign { sign - bits } else { bits }
     };
-    line(a).abs_diff(line(b)) as u32
+    line(a).abs_diff(line(b)) as u64
+}
+
+/// [`ulp`] of two `f32`; `u32::MAX` for NaN against a number.
+pub fn ulp_f32(a: f32, b: f32) -> u32 {
+    u32::try_from(ulp(a, b)).unwrap_or(u32::MAX)
 }
 
 /// Largest `|got - want|` over the largest `|want|` (or 1 if that is 0); NaN if only one is NaN.
@@ -148,6 +166,9 @@ mod tests {
         assert_eq!(ulp_f32(f32::from_bits(1), -f32::from_bits(1)), 2);
         assert_eq!(ulp_f32(f32::NAN, f32::NAN), 0);
         assert_eq!(ulp_f32(f32::MAX, f32::INFINITY), 1);
+        let [a, b] = [0x3f80, 0x3f83].map(crate::bf16::from_bits);
+        assert_eq!((ulp(a, b), ulp(f64::MIN, f64::NEG_INFINITY)), (3, 1));
+        assert_eq!(ulp(crate::f16::NAN, crate::f16::ONE), u64::MAX);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! | I want to… | item |
 //! |---|---|
-//! | name an element type | [`DType`], [`F32`], [`F64`], [`I32`], [`I64`], [`U8`], [`BOOL`] |
+//! | name an element type | [`DType`], [`F32`], [`F64`], [`F16`], [`BF16`], [`I32`], [`I64`], [`U8`], [`BOOL`] |
 //! | describe a value | [`Type`], printed `f32[32, 784]`, and [`Shape`] |
 //! | hold a value | [`Tensor`], from and to `ndarray` |
 //! | draw random numbers that depend on nothing but a key and an index | [`Key`] |
@@ -21,13 +21,16 @@
 pub mod compare;
 mod dtype;
 mod element;
+mod narrow;
 mod random;
 mod shape;
 mod tensor;
 mod types;
 
-pub use dtype::{BOOL, DType, F32, F64, I32, I64, U8};
+pub use dtype::{BF16, BOOL, DType, F16, F32, F64, I32, I64, U8};
 pub use element::Element;
+pub use half::{bf16, f16};
+pub use narrow::Narrow;
 pub use random::{Key, philox4x32_10};
 pub use shape::Shape;
 pub use tensor::{Tensor, TensorError};
@@ -50,6 +53,14 @@ macro_rules! for_dtype {
             }
             $crate::DType::F64 => {
                 type $T = f64;
+                $body
+            }
+            $crate::DType::F16 => {
+                type $T = $crate::f16;
+                $body
+            }
+            $crate::DType::Bf16 => {
+                type $T = $crate::bf16;
                 $body
             }
             $crate::DType::I32 => {

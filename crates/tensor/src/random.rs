@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::DType;
+
 const M0: u32 = 0xD251_1F53;
 const M1: u32 = 0xCD9E_8D57;
 const W0: u32 = 0x9E37_79B9;
@@ -96,9 +98,23 @@ impl Key {
         unit_f64(block[at], block[at + 1])
     }
 
+    /// Element `index` of a uniform tensor of this float type, in `[0, 1)`. With 16 bits it is that of
+    /// `f32`, cut after as many bits as the type has: 1 cannot come of rounding.
+    #[inline]
+    pub fn uniform(self, dtype: DType, index: u64) -> f64 {
+        match dtype {
+            DType::F32 => f64::from(self.uniform_f32(index)),
+            DType::F16 | DType::Bf16 => {
+                let steps = 2.0 / dtype.epsilon();
+                (f64::from(self.uniform_f32(index)) * steps).floor() / steps
+            }
+            _ => self.uniform_f64(index),
+        }
+    }
+
     /// Element `index` of a standard normal tensor (Box and Muller 1958).
     ///
-    /// The same number serves `f32` tensors, rounded. Its largest magnitude is about 8.6.
+    /// The same number serves narrower tensors, rounded. Its largest magnitude is about 8.6.
     #[inline]
     pub fn normal_f64(self, index: u64) -> f64 {
         let [a, b, c, d] = self.block(index);

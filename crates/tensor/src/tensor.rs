@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use half::{bf16, f16};
 use ndarray::{ArcArrayD, Array, ArrayD, ArrayView, Dimension, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
@@ -41,6 +42,8 @@ pub enum TensorError {
 pub(crate) enum Storage {
     F32(ArcArrayD<f32>),
     F64(ArcArrayD<f64>),
+    F16(ArcArrayD<f16>),
+    Bf16(ArcArrayD<bf16>),
     I32(ArcArrayD<i32>),
     I64(ArcArrayD<i64>),
     U8(ArcArrayD<u8>),
@@ -122,13 +125,9 @@ impl Tensor {
         })
     }
 
-    /// Uniform draws in `[low, high)` from `key`; see [`Key::uniform_f32`].
+    /// Uniform draws in `[low, high)` from `key`; see [`Key::uniform`].
     pub fn uniform(ty: &Type, key: Key, low: f64, high: f64) -> Tensor {
-        let unit = |i: usize| match ty.dtype() {
-            DType::F32 => f64::from(key.uniform_f32(i as u64)),
-            _ => key.uniform_f64(i as u64),
-        };
-        Self::build(ty, |i| low + (high - low) * unit(i))
+        Self::build(ty, |i| low + (high - low) * key.uniform(ty.dtype(), i as u64))
     }
 
     /// Normal draws from `key`; see [`Key::normal_f64`].
@@ -321,40 +320,58 @@ impl<T: Element> From<T> for Tensor {
 
 /// The wire form: type and elements. Integers travel as integers, floats as shortest decimals.
 #[derive(Serialize, Deserialize)]
-struct Wire<T> {
+struct Wire {
     ty: Type,
-    data: Vec<T>,
+    data: Vec<Number>,
+}
+
+/// An element on the wire. What is read is never a `Single`: a `Float` comes first.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Single(f32),
+}
+
+impl Number {
+    fn of<T: Element>(x: &T) -> Number {
+        match T::DTYPE {
+            DType::Bool => Number::Bool(x.to_i64() != 0),
+            DType::F64 => Number::Float(x.to_f64()),
+            dtype if dtype.is_float() => Number::Single(x.to_f64() as f32),
+            _ => Number::Int(x.to_i64()),
+        }
+    }
+
+    fn get<T: Element>(&self) -> T {
+        match *self {
+            Number::Bool(b) => T::from_i64(i64::from(b)),
+            Number::Int(i) => T::from_i64(i),
+            Number::Float(x) => T::from_f64(x),
+            Number::Single(x) => T::from_f64(f64::from(x)),
+        }
+    }
 }
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        for_dtype!(self.dtype(), T => {
-            let data = self.to_vec::<T>().unwrap_or_default();
-            Wire { ty: self.ty.clone(), data }.serialize(serializer)
-        })
+        let data = for_dtype!(self.dtype(), T => {
+            self.as_slice::<T>().unwrap_or_default().iter().map(Number::of).collect()
+        });
+        Wire { ty: self.ty.clone(), data }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Number {
-            Bool(bool),
-            Int(i64),
-            Float(f64),
-        }
-        let Wire { ty, data } = Wire::<Number>::deserialize(deserializer)?;
+        let Wire { ty, data } = Wire::deserialize(deserializer)?;
         if ty.numel() != data.len() {
             return Err(de::Error::invalid_length(data.len(), &"as many elements as the type"));
         }
         Ok(for_dtype!(ty.dtype(), T => {
-            let element = |n: &Number| match *n {
-                Number::Bool(b) => <T as Element>::from_i64(i64::from(b)),
-                Number::Int(i) => <T as Element>::from_i64(i),
-                Number::Float(x) => <T as Element>::from_f64(x),
-            };
-            Tensor::from_checked(&ty, data.iter().map(element).collect())
+            Tensor::from_checked(&ty, data.iter().map(Number::get::<T>).collect())
         }))
     }
 }
@@ -362,7 +379,7 @@ impl<'de> Deserialize<'de> for Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BOOL, F32, F64, I32, I64, U8};
+    use crate::{BF16, BOOL, F16, F32, F64, I32, I64, U8};
     use ndarray::array;
 
     #[test]
@@ -399,6 +416,23 @@ mod tests {
         assert_eq!(Tensor::scalar(-1i64).cast(U8).to_vec::<u8>().unwrap(), [255]);
         assert_eq!(Tensor::scalar(i64::MAX).cast(I64).item(), Some(i64::MAX as f64));
         assert_eq!(Tensor::scalar(true).cast(F64), Tensor::scalar(1.0f64));
+    }
+
+    #[test]
+    fn floats_of_16_bits_are_rounded_once_and_read_back() {
+        // Half a digit above 1, and a bit that no single has: upwards.
+        let x =
+            Tensor::new([3], vec![1.0 + 2f64.powi(-8) + 2f64.powi(-40), -65520.0, 1e-9]).unwrap();
+        assert_eq!(x.cast(BF16).to_f64s(), [1.0078125, -65536.0, 9.968061931431293e-10]);
+        assert_eq!(x.cast(F16).to_f64s(), [1.00390625, f64::NEG_INFINITY, 0.0]);
+        assert_eq!(x.cast(BF16).cast(F32).cast(F16).cast(F64).to_f64s()[0], 1.0078125);
+        for dtype in [BF16, F16] {
+            let y = x.cast(dtype);
+            assert_eq!(y.ty().to_string(), format!("{dtype}[3]"));
+            assert_eq!(y.cast(F32).cast(dtype), y);
+        }
+        let u = Tensor::uniform(&Type::new(BF16, [4000]).unwrap(), Key(1), 0.0, 1.0).to_f64s();
+        assert!(u.iter().all(|u| (0.0..1.0).contains(u) && (u * 256.0).fract() == 0.0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use pleach_tensor::{Element, Tensor, Type, for_dtype};
+use pleach_tensor::{DType, Element, Tensor, Type, for_dtype};
 
 use crate::FormatError;
 
@@ -29,7 +29,11 @@ pub(crate) fn read(input: &mut impl Read, name: &str, ty: &Type) -> Result<Tenso
     for_dtype!(ty.dtype(), T => read_as::<T>(input, name, ty))
 }
 
-fn read_as<T: FromLe>(input: &mut impl Read, name: &str, ty: &Type) -> Result<Tensor, FormatError> {
+fn read_as<T: Element>(
+    input: &mut impl Read,
+    name: &str,
+    ty: &Type,
+) -> Result<Tensor, FormatError> {
     let mut data: Vec<T> = Vec::new();
     data.try_reserve_exact(ty.numel())
         .map_err(|_| FormatError::Memory { tensor: name.to_string(), bytes: ty.bytes() })?;
@@ -40,7 +44,7 @@ fn read_as<T: FromLe>(input: &mut impl Read, name: &str, ty: &Type) -> Result<Te
         input.read_exact(part).map_err(FormatError::io("read"))?;
         left -= part.len();
         for bytes in part.chunks_exact(size_of::<T>()) {
-            let element = T::from_le(bytes).ok_or_else(|| FormatError::Bool {
+            let element = from_le::<T>(bytes).ok_or_else(|| FormatError::Bool {
                 tensor: name.to_string(),
                 index: data.len(),
                 byte: bytes[0],
@@ -51,29 +55,9 @@ fn read_as<T: FromLe>(input: &mut impl Read, name: &str, ty: &Type) -> Result<Te
     Ok(Tensor::new(ty.shape(), data)?)
 }
 
-trait FromLe: Element {
-    /// From as many bytes as the type has; `None` if they stand for no value of it.
-    fn from_le(bytes: &[u8]) -> Option<Self>;
-}
-
-macro_rules! from_le {
-    ($($T:ident)*) => {$(
-        impl FromLe for $T {
-            fn from_le(bytes: &[u8]) -> Option<Self> {
-                bytes.try_into().ok().map($T::from_le_bytes)
-            }
-        }
-    )*};
-}
-
-from_le! { f32 f64 i32 i64 u8 }
-
-impl FromLe for bool {
-    fn from_le(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [0] => Some(false),
-            [1] => Some(true),
-            _ => None,
-        }
-    }
+/// From as many bytes as the type has; `None` if they stand for no value of it.
+fn from_le<T: Element>(bytes: &[u8]) -> Option<T> {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    (T::DTYPE != DType::Bool || word[0] < 2).then(|| T::from_bits64(u64::from_le_bytes(word)))
 }

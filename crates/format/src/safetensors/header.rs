@@ -27,6 +27,8 @@ pub(crate) fn dtype(dtype: DType) -> Dtype {
     match dtype {
         DType::F32 => Dtype::F32,
         DType::F64 => Dtype::F64,
+        DType::F16 => Dtype::F16,
+        DType::Bf16 => Dtype::BF16,
         DType::I32 => Dtype::I32,
         DType::I64 => Dtype::I64,
         DType::U8 => Dtype::U8,
@@ -146,6 +148,8 @@ impl Entry {
         let dtype = match self.dtype.as_str() {
             "F32" => DType::F32,
             "F64" => DType::F64,
+            "F16" => DType::F16,
+            "BF16" => DType::Bf16,
             "I32" => DType::I32,
             "I64" => DType::I64,
             "U8" => DType::U8,

@@ -1,7 +1,7 @@
 //! A fused loop has the bits of its instructions run one at a time, also in place.
 
 use pleach_kernels::{Kernel, Reg, Scalar, ScalarOp, ScalarProgram, Slice};
-use pleach_tensor::{DType, F32, F64, I32};
+use pleach_tensor::{BF16, DType, F16, F32, F64, I32};
 use proptest::prelude::*;
 
 use crate::support::{Bench, Rng, V, indices, read};
@@ -12,7 +12,7 @@ fn program(rng: &mut Rng, inputs: Vec<DType>, count: usize) -> ScalarProgram {
     let mut p = ScalarProgram::new(inputs.clone());
     let mut types = inputs;
     while p.instrs.len() < count {
-        let dtype = rng.pick(&[F32, F32, F64, I32, DType::Bool, DType::U8]);
+        let dtype = rng.pick(&[F32, F32, F64, I32, DType::Bool, DType::U8, BF16, BF16, F16]);
         let op = rng.pick(&[
             Copy,
             Neg,
@@ -31,6 +31,8 @@ fn program(rng: &mut Rng, inputs: Vec<DType>, count: usize) -> ScalarProgram {
             Select,
             Cast(F32),
             Cast(F64),
+            Cast(BF16),
+            Cast(F16),
             Cast(I32),
             Cast(DType::Bool),
             Const(Scalar::from_f64(dtype, 1.5)),
@@ -66,7 +68,7 @@ proptest! {
     fn fused_is_unfused(rank in 0usize..=4, count in 1usize..30, seed: u64) {
         let mut bench = Bench::new(seed);
         let dims = bench.rng.dims(rank);
-        let types = [F32, F32, F64, I32, DType::Bool].to_vec();
+        let types = [F32, F32, F64, I32, DType::Bool, BF16, BF16, F16].to_vec();
         let mut p = program(&mut bench.rng, types.clone(), count);
         let registers: Vec<DType> = types.iter().copied()
             .chain(p.instrs.iter().map(|i| i.op.result(i.dtype))).collect();

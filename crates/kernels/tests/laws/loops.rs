@@ -4,7 +4,7 @@ use pleach_kernels::{Kernel, Scalar, ScalarOp, ScalarProgram, special};
 use pleach_tensor::DType;
 use proptest::prelude::*;
 
-use crate::support::{Bench, V, agree, indices, read};
+use crate::support::{Bench, V, agree, indices, read, rounded};
 
 fn operations() -> Vec<ScalarOp> {
     use ScalarOp::*;
@@ -15,6 +15,7 @@ fn operations() -> Vec<ScalarOp> {
         LogAddExp, Atan2, Hypot, Polygamma, Sin, Cos, Sigmoid, Softplus, NormalCdf,
     ];
     all.extend(DType::ALL.map(Cast));
+    all.extend([DType::F16, DType::Bf16].map(Narrow));
     all
 }
 
@@ -29,7 +30,7 @@ fn wrap(dtype: DType, x: i128) -> V {
 
 /// A float of this type, rounded.
 fn round(dtype: DType, x: f64) -> V {
-    V::F(if dtype == DType::F32 { f64::from(x as f32) } else { x })
+    V::F(rounded(dtype, x))
 }
 
 fn bool(b: bool) -> V {
@@ -58,6 +59,7 @@ fn reference(op: ScalarOp, dtype: DType, x: &[V]) -> V {
         LessEqual => bool(i <= j),
         Cast(DType::Bool) => bool(f != 0.0),
         Cast(to) if to.is_float() => round(to, f),
+        Narrow(to) => round(to, f),
         Cast(to) if dtype.is_float() => match to {
             DType::I32 => V::I((f as i32).into()),
             DType::U8 => V::I((f as u8).into()),
@@ -178,6 +180,7 @@ fn is_exact(op: ScalarOp) -> bool {
             | Or
             | Select
             | Cast(_)
+            | Narrow(_)
             | Const(_)
     )
 }
@@ -232,7 +235,7 @@ fn constants_fill() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn operations_on_strided_arrays(rank in 0usize..=4, op in 0..operations().len(), ty in 0usize..6, seed: u64) {
+    fn operations_on_strided_arrays(rank in 0usize..=4, op in 0..operations().len(), ty in 0..DType::ALL.len(), seed: u64) {
         let (op, dtype) = (operations()[op], DType::ALL[ty]);
         prop_assume!(op.accepts(dtype));
         let dims = Bench::new(seed).rng.dims(rank);

@@ -8,6 +8,7 @@
 mod attention;
 mod cumulative;
 mod fusion;
+mod halves;
 mod indexing;
 mod isa;
 mod linalg;

@@ -76,12 +76,19 @@ pub(crate) fn read(buffers: &[AlignedBuf], slice: &Slice, index: &[usize]) -> V 
     let (at, size) = (place(slice, index), slice.dtype.size());
     let bytes = &buffers[slice.buffer.0 as usize].bytes()[at * size..][..size];
     match slice.dtype {
-        DType::F32 => V::F(f32::from_ne_bytes(bytes.try_into().unwrap()).into()),
-        DType::F64 => V::F(f64::from_ne_bytes(bytes.try_into().unwrap())),
-        DType::I32 => V::I(i32::from_ne_bytes(bytes.try_into().unwrap()).into()),
-        DType::I64 => V::I(i64::from_ne_bytes(bytes.try_into().unwrap())),
-        DType::U8 | DType::Bool => V::I(bytes[0].into()),
+        DType::Bool => V::I(bytes[0].into()),
+        dtype => for_dtype!(dtype, T => {
+            let mut word = [0; 8];
+            word[..size].copy_from_slice(bytes);
+            let x = <T as Element>::from_bits64(u64::from_le_bytes(word));
+            if dtype.is_float() { V::F(x.to_f64()) } else { V::I(x.to_i64()) }
+        }),
     }
+}
+
+/// A float of this type, rounded.
+pub(crate) fn rounded(dtype: DType, x: f64) -> f64 {
+    for_dtype!(dtype, T => <T as Element>::from_f64(x).to_f64())
 }
 
 /// Writes an element.
@@ -166,11 +173,11 @@ impl Bench {
     fn value(&mut self, dtype: DType, special: bool) -> V {
         let rng = &mut self.rng;
         match dtype {
-            DType::F32 | DType::F64 if special && rng.below(4) == 0 => {
+            dtype if dtype.is_float() && special && rng.below(4) == 0 => {
                 let ends = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-40, 3e38];
                 V::F(rng.pick(&ends))
             }
-            DType::F32 | DType::F64 => V::F((rng.below(4001) as f64 - 2000.0) / 256.0),
+            dtype if dtype.is_float() => V::F((rng.below(4001) as f64 - 2000.0) / 256.0),
             DType::Bool => V::I(rng.below(2) as i64),
             _ if special && rng.below(4) == 0 => {
                 V::I(rng.pick(&[i64::MIN, i64::MAX, i32::MIN.into(), i32::MAX.into(), -1, 255, 0]))
@@ -243,14 +250,23 @@ impl Bench {
     }
 }
 
+/// The distance of numbers of 16 bits near 0.
+fn least(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => 2f64.powi(-24),
+        DType::Bf16 => 2f64.powi(-133),
+        _ => 0.0,
+    }
+}
+
 /// The numbers agree: equal (NaN is NaN), or within `ulp` units of `dtype` and `atol`.
 pub(crate) fn agree(got: V, want: V, dtype: DType, ulp: f64, atol: f64) -> bool {
     match (got, want) {
         (V::F(got), V::F(want)) => {
-            let eps = if dtype == DType::F32 { f32::EPSILON.into() } else { f64::EPSILON };
+            let (eps, least) = (dtype.epsilon(), least(dtype));
             got == want
                 || got.is_nan() && want.is_nan()
-                || (got - want).abs() <= ulp * eps * want.abs() + atol && want.is_finite()
+                || (got - want).abs() <= ulp * eps * want.abs() + atol + least && want.is_finite()
         }
         (got, want) => got.i() == want.i(),
     }

@@ -111,7 +111,7 @@ impl<'g> Var<'g> {
         }
         let _at = self.graph().at();
         let keep = 1.0 - p;
-        let kept = self.graph().key().uniform(self.dtype(), self.shape()).less(keep);
+        let kept = self.graph().key().uniform(self.dtype().compute(), self.shape()).less(keep);
         // With p = 1 nothing is kept, so the scale does not matter, but must not be infinite.
         let scale = if keep > 0.0 { 1.0 / keep } else { 0.0 };
         kept.select(self * scale, 0.0)

@@ -9,7 +9,7 @@ use crate::{GraphExt, Var};
 ///
 /// | | shape | dtype |
 /// |---|---|---|
-/// | `q` | `[.., L, E]` | f32, f64 |
+/// | `q` | `[.., L, E]` | float |
 /// | `k` | `[.., S, E]` | as `q` |
 /// | `v` | `[.., S, D]` | as `q` |
 /// | `mask` | broadcasts with `[.., L, S]` | bool, or as `q` |

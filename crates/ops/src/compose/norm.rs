@@ -18,14 +18,15 @@ impl<'g> Var<'g> {
             let why = TypeError::Attribute("the order of a norm is not a number".into());
             return self.refuse("vector_norm", &[self], why);
         }
-        self.reduced("vector_norm", axes, |x, axes| match p {
+        let norm = |x: Var<'g>, axes: &[usize]| match p {
             f64::INFINITY => x.abs().max(axes),
             f64::NEG_INFINITY => x.abs().min(axes),
             0.0 => x.not_equal(0.0).cast(x.dtype()).sum(axes),
             1.0 => x.abs().sum(axes),
             2.0 => x.square().sum(axes).sqrt_from_zero(),
             _ => x.magnitudes(p).sum(axes).power_from_zero(1.0 / p),
-        })
+        };
+        self.reduced("vector_norm", axes, |x, axes| x.computed(|x| norm(x, axes)))
     }
 
     /// The `p`-norm of all elements, see [`Var::vector_norm`].

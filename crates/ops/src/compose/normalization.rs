@@ -4,12 +4,11 @@
 //! the mean is large, and all derivatives are right.
 
 use pleach_graph::TypeError;
-use pleach_tensor::DType;
 
 use crate::reduce::Keep;
 use crate::{Operand, Var};
 
-/// Means and variances over some axes of a value.
+/// Means and variances over some axes of a value; of floats of 16 bits in `f32`.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments<'g> {
     /// The means.
@@ -39,11 +38,11 @@ impl<'g> Moments<'g> {
         momentum: impl Operand<'g>,
     ) -> (Var<'g>, Var<'g>) {
         let _at = self.mean.graph().at();
-        let momentum = momentum.like(mean);
+        let momentum = momentum.like(mean.wide());
         let blend = |old: Var<'g>, new: Var<'g>| {
             let rows = new.shape().rank() > old.shape().rank();
             let new = if rows { new.mean_over(0) } else { new };
-            old * (1.0 - momentum) + new * momentum
+            (old.wide() * (1.0 - momentum) + new * momentum).back_to(old.dtype())
         };
         (blend(mean, self.mean), blend(var, self.unbiased()))
     }
@@ -55,21 +54,22 @@ fn list(axes: &[usize]) -> Vec<i64> {
 }
 
 impl<'g> Var<'g> {
-    /// Mean and variance over axes, which are removed.
+    /// Mean and variance over axes, which are removed; never in 16 bits.
     #[track_caller]
     fn moments(self, axes: &[usize]) -> Moments<'g> {
-        let shape = self.shape();
-        let mean = self.mean_over(list(axes));
-        let centered = self - mean.unreduce(axes, self);
+        let (shape, x) = (self.shape(), self.wide());
+        let mean = x.mean_over(list(axes));
+        let centered = x - mean.unreduce(axes, x);
         let count = axes.iter().map(|&a| shape[a]).product();
-        Moments { mean, var: (centered * centered).mean_over(list(axes)), count }
+        let var = (centered * centered).mean_over(list(axes));
+        Moments { mean, var, count }
     }
 
     /// `(x - mean) / √(var + eps)`, for moments that lack `axes`.
     #[track_caller]
     fn standardize(self, moments: &Moments<'g>, axes: &[usize], eps: f64) -> Var<'g> {
-        let scale = 1.0 / (moments.var + eps).sqrt();
-        (self - moments.mean.unreduce(axes, self)) * scale.unreduce(axes, self)
+        let scale = 1.0 / (moments.var.wide() + eps).sqrt();
+        (self - moments.mean.wide().unreduce(axes, self)) * scale.unreduce(axes, self)
     }
 
     /// Times `weight`, plus `bias`: numbers for the axes from `axis` on, as many as they have.
@@ -79,7 +79,7 @@ impl<'g> Var<'g> {
         let spread = |v: Var<'g>| {
             let ones = rank.saturating_sub(axis + v.shape().rank());
             let shape = [&v.shape()[..], &vec![1; ones]].concat();
-            v.reshape(shape)
+            v.wide().reshape(shape)
         };
         let scaled = weight.map_or(self, |w| self * spread(w));
         bias.map_or(scaled, |b| scaled + spread(b))
@@ -97,7 +97,7 @@ impl<'g> Var<'g> {
             if v.shape()[..] != *shape {
                 return Err(TypeError::Shapes(v.shape(), shape.into()));
             }
-            if v.dtype() != self.dtype() {
+            if v.dtype().compute() != self.dtype().compute() {
                 return Err(TypeError::DTypes(self.dtype(), v.dtype()));
             }
         }
@@ -148,8 +148,10 @@ impl<'g> Var<'g> {
         match checked.and_then(|()| self.trailing(lengths)) {
             Ok(axes) => {
                 let _at = self.graph().at();
-                let y = self.standardize(&self.moments(&axes), &axes, eps);
-                y.affine(axes[0], weight, bias)
+                self.computed(|x| {
+                    let y = x.standardize(&x.moments(&axes), &axes, eps);
+                    y.affine(axes[0], weight, bias)
+                })
             }
             Err(reason) => self.refuse("layer_norm", &operands, reason),
         }
@@ -170,11 +172,12 @@ impl<'g> Var<'g> {
         match checked.and_then(|()| self.trailing(lengths)) {
             Ok(axes) => {
                 let _at = self.graph().at();
-                let single = self.dtype() == DType::F32;
-                let least = if single { f32::EPSILON.into() } else { f64::EPSILON };
-                let square = (self * self).mean_over(list(&axes)) + eps.unwrap_or(least);
-                let y = self * (1.0 / square.sqrt()).unreduce(&axes, self);
-                y.affine(axes[0], weight, None)
+                let least = self.dtype().epsilon();
+                self.computed(|x| {
+                    let square = (x * x).mean_over(list(&axes)) + eps.unwrap_or(least);
+                    let y = x * (1.0 / square.sqrt()).unreduce(&axes, x);
+                    y.affine(axes[0], weight, None)
+                })
             }
             Err(reason) => self.refuse("rms_norm", &operands, reason),
         }
@@ -210,9 +213,11 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         let shape = self.shape();
         let each = shape[1..].iter().product::<usize>() / groups;
-        let x = self.reshape([shape[0], groups, each]);
-        let y = x.standardize(&x.moments(&[2]), &[2], eps).reshape(shape);
-        y.affine(1, weight, bias)
+        self.computed(|x| {
+            let x = x.reshape([shape[0], groups, each]);
+            let y = x.standardize(&x.moments(&[2]), &[2], eps).reshape(shape);
+            y.affine(1, weight, bias)
+        })
     }
 
     /// The moments of every channel of `[N, C, ..]`, over batch and places: what batch normalization
@@ -294,7 +299,7 @@ impl<'g> Var<'g> {
         let rows = mean.shape().rank() == 2;
         let axes: Vec<usize> =
             (0..shape.rank()).filter(|&axis| axis != 1 && !(rows && axis == 0)).collect();
-        self.standardize(moments, &axes, eps).affine(1, weight, bias)
+        self.computed(|x| x.standardize(moments, &axes, eps).affine(1, weight, bias))
     }
 
     /// Instance normalization of `[N, C, L..]`: moments of every channel of every instance, over
@@ -343,9 +348,11 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         let mut widths = vec![(0, 0); self.shape().rank()];
         widths[1] = (size / 2, (size - 1) / 2);
-        let near = (self * self).pad(&widths).windows(&[crate::Window::new(1, size)]);
-        let mean = near.sum(-1) / size as f64;
-        self / ((mean * alpha + k).ln() * beta).exp()
+        self.computed(|x| {
+            let near = (x * x).pad(&widths).windows(&[crate::Window::new(1, size)]);
+            let mean = near.sum(-1) / size as f64;
+            x / ((mean * alpha + k).ln() * beta).exp()
+        })
     }
 }
 

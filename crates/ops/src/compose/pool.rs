@@ -284,7 +284,7 @@ impl<'g> Var<'g> {
     /// Is it a float? A mean of integers is none.
     pub(crate) fn require_mean(self) -> Result<(), TypeError> {
         let got = self.dtype();
-        let float = TypeError::DType { operand: 0, expected: "f32 or f64", got };
+        let float = TypeError::DType { operand: 0, expected: "a float", got };
         if got.is_float() { Ok(()) } else { Err(float) }
     }
 }

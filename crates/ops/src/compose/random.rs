@@ -17,7 +17,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn uniform_in(self, dtype: DType, shape: impl Into<Shape>, low: f64, high: f64) -> Var<'g> {
         let _at = self.graph().at();
-        self.uniform(dtype, shape) * (high - low) + low
+        (self.uniform(dtype.compute(), shape) * (high - low) + low).back_to(dtype)
     }
 
     /// `true` with probability `p`, each element by itself, of the shape of `p`. `p ≤ 0` and NaN
@@ -25,7 +25,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn bernoulli(self, p: Var<'g>) -> Var<'g> {
         let _at = self.graph().at();
-        self.uniform(p.dtype(), p.shape()).less(p)
+        self.uniform(p.dtype().compute(), p.shape()).less(p.wide())
     }
 
     /// Integers (i64) in `low .. high`. Each is as likely as the others to within
@@ -56,7 +56,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn exponential(self, dtype: DType, shape: impl Into<Shape>) -> Var<'g> {
         let _at = self.graph().at();
-        -(-self.uniform(dtype, shape)).ln_1p()
+        (-(-self.uniform(dtype.compute(), shape)).ln_1p()).back_to(dtype)
     }
 
     /// Gumbel's distribution of extremes: `-ln(-ln u)`.

@@ -21,10 +21,10 @@ impl<'g> Var<'g> {
     pub fn softmax(self, axis: i64) -> Var<'g> {
         let _at = self.graph().at();
         match self.axis(axis) {
-            Ok(axis) => {
-                let e = (self - self.peak(&[axis])).exp();
+            Ok(axis) => self.computed(|x| {
+                let e = (x - x.peak(&[axis])).exp();
                 e / e.sum(Keep(axis as i64))
-            }
+            }),
             Err(reason) => self.refuse("softmax", &[self], reason),
         }
     }
@@ -41,10 +41,10 @@ impl<'g> Var<'g> {
     pub fn log_softmax(self, axis: i64) -> Var<'g> {
         let _at = self.graph().at();
         match self.axis(axis) {
-            Ok(axis) => {
-                let x = self - self.peak(&[axis]);
+            Ok(axis) => self.computed(|x| {
+                let x = x - x.peak(&[axis]);
                 x - x.exp().sum(Keep(axis as i64)).ln()
-            }
+            }),
             Err(reason) => self.refuse("log_softmax", &[self], reason),
         }
     }
@@ -56,9 +56,11 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         let x = if self.dtype().is_float() { self } else { self.cast(DType::F32) };
         x.reduced("logsumexp", axes, |x, axes| {
-            let peak = x.peak(axes);
-            let sum = (x - peak).exp().sum(axes).ln();
-            sum + peak.reshape(sum.shape())
+            x.computed(|x| {
+                let peak = x.peak(axes);
+                let sum = (x - peak).exp().sum(axes).ln();
+                sum + peak.reshape(sum.shape())
+            })
         })
     }
 }

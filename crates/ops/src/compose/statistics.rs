@@ -20,8 +20,27 @@ impl<'g> Var<'g> {
         let x = if self.dtype().is_float() { self } else { self.cast(DType::F32) };
         x.reduced("mean", axes, |x, axes| {
             let n: usize = axes.iter().map(|&a| x.shape()[a]).product();
-            x.sum(axes) / n
+            x.computed(|x| x.sum(axes) / n)
         })
+    }
+
+    /// `f` of the value in the type that sums are computed in, see [`DType::compute`]; rounded once to
+    /// the value's type.
+    #[track_caller]
+    pub fn computed(self, f: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
+        f(self.wide()).back_to(self.dtype())
+    }
+
+    /// The value in the type that sums are computed in: itself, but for floats of 16 bits.
+    #[track_caller]
+    pub fn wide(self) -> Var<'g> {
+        if self.dtype().is_half() { self.cast(self.dtype().compute()) } else { self }
+    }
+
+    /// What was computed, in the type of 16 bits that it has come from, if it has.
+    #[track_caller]
+    pub(crate) fn back_to(self, dtype: DType) -> Var<'g> {
+        if dtype.is_half() { self.cast(dtype) } else { self }
     }
 
     /// The sum over axes with NaN counted as 0; its gradient there is 0.
@@ -40,8 +59,10 @@ impl<'g> Var<'g> {
         let _at = self.graph().at();
         self.reduced("var", axes, |x, axes| {
             let n: usize = axes.iter().map(|&a| x.shape()[a]).product();
-            let centered = x - x.mean_over(Keep(axes));
-            centered.square().sum(axes) / (n as f64 - correction).max(0.0)
+            x.computed(|x| {
+                let centered = x - x.mean_over(Keep(axes));
+                centered.square().sum(axes) / (n as f64 - correction).max(0.0)
+            })
         })
     }
 

@@ -8,7 +8,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `x` | any | f32, f64 | (C1) float |
+/// | `x` | any | float | (C1) float |
 /// | `y` | as `x` | as `x` | |
 ///
 /// **Gradient** `dx = dy / √(x² - 1)`: ∞ at 1.

@@ -9,7 +9,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a`, `b` | equal | f32, f64, equal | (C1) float, (C2) equal types |
+/// | `a`, `b` | equal | float, equal | (C1) float, (C2) equal types |
 /// | `y` | as `a` | as `a` | |
 ///
 /// **Gradient** `da = dy · b / (a² + b²)`, `db = -dy · a / (a² + b²)`: NaN at the origin, as in

@@ -8,7 +8,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `x` | any | f32, f64 | (C1) float |
+/// | `x` | any | float | (C1) float |
 /// | `y` | as `x` | as `x` | |
 ///
 /// **Gradient** `dx = dy · y`.
@@ -58,6 +58,6 @@ mod tests {
         let g = Graph::new();
         let y = g.input("x", I64, [2]).exp(); // (C1)
         let error = y.ok().unwrap_err().reason.to_string();
-        assert_eq!(error, "expected operand 0 to be f32 or f64, got i64");
+        assert_eq!(error, "expected operand 0 to be a float, got i64");
     }
 }

@@ -8,7 +8,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a`, `b` | equal | f32, f64, equal | (C1) float, (C2) equal types |
+/// | `a`, `b` | equal | float, equal | (C1) float, (C2) equal types |
 /// | `y` | as `a` | as `a` | |
 ///
 /// **Gradient** `da = dy · a / y`, `db = dy · b / y`; subgradient 0 at the origin, as that of a norm

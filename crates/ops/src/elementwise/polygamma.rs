@@ -9,7 +9,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `n`, `x` | equal | f32, f64, equal | (C1) float, (C2) equal types |
+/// | `n`, `x` | equal | float, equal | (C1) float, (C2) equal types |
 /// | `y` | as `x` | as `x` | |
 ///
 /// **Gradient** `dx = dy · ψ⁽ⁿ⁺¹⁾(x)`; none by `n`, which is rounded to an integer.

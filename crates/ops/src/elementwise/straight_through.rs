@@ -8,7 +8,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a`, `b` | equal | f32, f64 | (C1) float, (C2) equal types |
+/// | `a`, `b` | equal | float | (C1) float, (C2) equal types |
 /// | `y` | as `a` | as `a` | |
 ///
 /// **Gradient** `db = dy`; to `a` it cuts.

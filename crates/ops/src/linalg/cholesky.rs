@@ -10,7 +10,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a` | `[.., n, n]` | f32, f64 | (C1) float, (C2) square |
+/// | `a` | `[.., n, n]` | float | (C1) float, (C2) square |
 /// | `y` | as `a` | as `a` | |
 ///
 /// **Gradient** `da = (x + xᵀ) / 2` with `x = L⁻ᵀ · Φ(Lᵀ · dy) · L⁻¹`, where `Φ` is the lower triangle

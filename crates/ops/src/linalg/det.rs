@@ -9,7 +9,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a` | `[.., n, n]` | f32, f64 | (C1) float, (C2) square |
+/// | `a` | `[.., n, n]` | float | (C1) float, (C2) square |
 /// | `y` | `[..]` | as `a` | |
 ///
 /// **Gradient** `da = dy · y · a⁻ᵀ`; not finite where `a` is singular.

@@ -10,7 +10,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a` | `[.., n, n]` | f32, f64 | (C1) float, square |
+/// | `a` | `[.., n, n]` | float | (C1) float, square |
 /// | `y` | `[..]` | as `a` | |
 ///
 /// **Gradient** none: it cuts. **Numerics** the product of the signs of the pivots: no overflow.

@@ -11,7 +11,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a` | `[.., n, n]` | f32, f64 | (C1) float, square |
+/// | `a` | `[.., n, n]` | float | (C1) float, square |
 /// | `y` | `[..]` | as `a` | |
 ///
 /// **Gradient** `da = dy · a⁻ᵀ`; not finite where `a` is singular.

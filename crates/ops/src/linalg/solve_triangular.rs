@@ -10,7 +10,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `a` | `[.., n, n]` | f32, f64 | (C1) float, square |
+/// | `a` | `[.., n, n]` | float | (C1) float, square |
 /// | `b` | `[.., n, k]` | as `a` | (C2) equal leading axes, rows and types |
 /// | `y` | as `b` | as `b` | |
 ///

@@ -10,7 +10,7 @@ use crate::prelude::rules::*;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `x` | `[C, N, H, W]` | f32, f64 | (C1) float, four axes |
+/// | `x` | `[C, N, H, W]` | float | (C1) float, four axes |
 /// | `w` | `[O, C, 3, 3]` | as `x` | (C2) equal element types, (C3) this shape |
 /// | `y` | `[O, N, H + padding - 2, W + padding - 2]` | as `x` | (C4) these lengths are not negative, padding is at most 2 |
 ///

@@ -12,7 +12,7 @@ use crate::random::uniform::{key_of, require_key};
 /// | | shape | dtype | |
 /// |---|---|---|---|
 /// | `key` | `[]` | i64 | (C1) an i64 scalar |
-/// | `y` | the attribute | f32, f64 | (C2) float |
+/// | `y` | the attribute | float | (C2) float |
 ///
 /// **Gradient** none: it cuts.
 /// **Numerics** the f32 values are the f64 ones, rounded; the same key gives the same values,

@@ -11,10 +11,10 @@ use crate::prelude::rules::*;
 /// | | shape | dtype | |
 /// |---|---|---|---|
 /// | `key` | `[]` | i64 | (C1) an i64 scalar |
-/// | `y` | the attribute | f32, f64 | (C2) float |
+/// | `y` | the attribute | float | (C2) float |
 ///
 /// **Gradient** none: it cuts.
-/// **Numerics** multiples of 2⁻²⁴ (f32) or 2⁻⁵³ (f64); the same key gives the same values,
+/// **Numerics** multiples of 2⁻²⁴ (f32), 2⁻⁵³ (f64), 2⁻¹¹ (f16) or 2⁻⁸ (bf16); the same key gives the same values,
 /// whatever the number of threads.
 /// **Source** [`Key`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::reduce::scan_lines;
 ///
 /// | | shape | dtype | |
 /// |---|---|---|---|
-/// | `x` | any | f32, f64 | (C1) float, (C2) the axis exists |
+/// | `x` | any | float | (C1) float, (C2) the axis exists |
 /// | `y` | as `x` | as `x` | |
 ///
 /// **Gradient** `dx[i] = exp(x[i] - y[i]) · r[i]` with `r[i] = dy[i] + exp(y[i] - y[i+1]) · r[i+1]`:

@@ -16,7 +16,7 @@ pub fn dims_of(float: DType) -> impl Strategy<Value = Dims> {
 }
 
 pub fn dims() -> impl Strategy<Value = Dims> {
-    prop_oneof![dims_of(F32), dims_of(F64)]
+    prop_oneof![dims_of(F32), dims_of(F64), dims_of(BF16), dims_of(F16)]
 }
 
 /// Every sample of every operator.

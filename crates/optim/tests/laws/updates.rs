@@ -198,3 +198,48 @@ fn options_out_of_range_are_refused() {
     "#]]
     .assert_eq(&lines.concat());
 }
+
+#[test]
+fn parameters_of_16_bits_are_updated_in_singles_and_rounded_once() {
+    let after = |dtype: DType, optimizer: &dyn Optimizer| {
+        let p = Params::seeded(1).dtype(dtype);
+        let w = p.param("w", [3], Init::full(1.5));
+        let g = Graph::new();
+        let c = g.constant(Tensor::new([3], vec![1.0f32, -3.0, 0.25]).unwrap().cast(dtype));
+        minimize(&g, (g.param(&w) * c).sum_all(), &[&w], optimizer);
+        let mut runner = Runner::default();
+        runner.step(&g);
+        let slots = runner.state.iter().filter(|(name, _)| name.ends_with("/w"));
+        assert!(slots.clone().all(|(_, slot)| slot.dtype() == dtype.compute()));
+        assert!(dtype == F32 || runner.state["w"].dtype() == dtype);
+        runner.state["w"].cast(dtype.compute())
+    };
+    let optimizers: [Box<dyn Optimizer>; 3] = [
+        Box::new(Adam::new(0.1)),
+        Box::new(AdamW::new(0.01).clip_norm(1.0)),
+        Box::new(Sgd::new(0.03).momentum(0.9).weight_decay(0.01)),
+    ];
+    for optimizer in &optimizers {
+        for half in [BF16, F16] {
+            let (got, want) = (after(half, optimizer), after(F32, optimizer));
+            assert_eq!(got, want.cast(half).cast(F32), "{optimizer:?}");
+        }
+    }
+}
+
+/// Steps of 2⁻¹⁰ at 1: too small for eight bits.
+#[test]
+fn singles_of_which_casts_are_bound_keep_what_16_bits_lose() {
+    let after = |dtype: DType| {
+        let w = Params::seeded(1).dtype(dtype).param("w", [], Init::ones());
+        let g = Graph::new();
+        g.bind(&w, |w| w.cast(BF16));
+        let loss = g.param(&w).cast(F32).sum_all();
+        assert_eq!(g.ty(g.param(&w).id()).dtype(), BF16);
+        minimize(&g, loss, &[&w], &Sgd::new(2f64.powi(-10)));
+        let mut runner = Runner::default();
+        (0..8).for_each(|_| runner.step(&g));
+        runner.numbers("w")
+    };
+    assert_eq!((after(BF16), after(F32)), (vec![1.0], vec![1.0 - 2f64.powi(-7)]));
+}

@@ -4,7 +4,7 @@
 
 use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
-use pleach_tensor::{DType, F32};
+use pleach_tensor::{BF16, DType, F16, F32};
 
 use crate::Range;
 
@@ -31,7 +31,8 @@ fn is_ordinary(value: f64, dtype: DType) -> bool {
     let size = value.abs();
     match dtype {
         d if !d.is_float() => size < 2f64.powi(53),
-        F32 => size == 0.0 || (1e-30..=1e30).contains(&size),
+        F32 | BF16 => size == 0.0 || (1e-30..=1e30).contains(&size),
+        F16 => size == 0.0 || (1e-3..=1e3).contains(&size),
         _ => size == 0.0 || (1e-200..=1e200).contains(&size),
     }
 }
@@ -96,6 +97,11 @@ pub fn number(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the value is a number", |x| !Range::of(g, x).nan)
 }
 
+/// A bound of what stays in range; `narrow` in `f16`, whose range is that of few powers of two.
+fn bound(g: &Graph, x: NodeId, wide: f64, narrow: f64) -> f64 {
+    if g.ty(x).dtype() == F16 { narrow } else { wide }
+}
+
 /// Are the values neither infinite nor NaN?
 pub fn finite(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the value is finite", |x| Range::of(g, x).is_finite())
@@ -104,15 +110,16 @@ pub fn finite(g: &Graph, xs: &[NodeId]) -> Verdict {
 /// Are the values away from zero and from overflow, also when squared?
 pub fn nonzero(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the value is away from zero and finite", |x| {
-        let r = Range::of(g, x);
-        r.is_within(-1e15, 1e15) && (r.low > 1e-15 || r.high < -1e-15)
+        let (r, far) = (Range::of(g, x), bound(g, x, 1e15, 100.0));
+        r.is_within(-far, far) && (r.low > 1.0 / far || r.high < -1.0 / far)
     })
 }
 
 /// Are the values positive, away from zero and from overflow?
 pub fn positive(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the value is positive and finite", |x| {
-        Range::of(g, x).is_within(1e-30, 1e30)
+        let far = bound(g, x, 1e30, 1e3);
+        Range::of(g, x).is_within(1.0 / far, far)
     })
 }
 
@@ -120,7 +127,8 @@ pub fn positive(g: &Graph, xs: &[NodeId]) -> Verdict {
 /// that of the sum of two?
 pub fn moderate(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the exponential stays in range", |x| {
-        Range::of(g, x).is_within(-40.0, 40.0)
+        let far = bound(g, x, 40.0, 4.0);
+        Range::of(g, x).is_within(-far, far)
     })
 }
 
@@ -128,6 +136,7 @@ pub fn moderate(g: &Graph, xs: &[NodeId]) -> Verdict {
 /// its derivatives, which divide by a square?
 pub fn mild(g: &Graph, xs: &[NodeId]) -> Verdict {
     all(xs, "it is not proved that the derivative of the quotient stays in range", |x| {
-        Range::of(g, x).is_within(-25.0, 25.0)
+        let far = bound(g, x, 25.0, 2.0);
+        Range::of(g, x).is_within(-far, far)
     })
 }

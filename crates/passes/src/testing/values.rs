@@ -79,7 +79,11 @@ pub fn agree(class: Class, got: &Tensor, want: &Tensor, scale: f64) -> Result<()
         Class::ZeroSign => mismatch(got, want, Tolerance::EXACT),
         Class::Lossy => return if got.ty() == want.ty() { Ok(()) } else { Err("types".into()) },
         _ => {
-            let eps = if got.dtype() == DType::F64 { 1e-11 } else { 1e-4 };
+            let eps = match got.dtype() {
+                DType::F64 => 1e-11,
+                half if half.is_half() => 16.0 * half.epsilon(),
+                _ => 1e-4,
+            };
             mismatch(got, want, Tolerance { rtol: eps, atol: eps * scale.max(1e-300) })
         }
     };

@@ -13,7 +13,7 @@ options! {
     ///
     /// | | shape | dtype |
     /// |---|---|---|
-    /// | `x` | `[C]` or `[B, C, ..]` | f32, f64 |
+    /// | `x` | `[C]` or `[B, C, ..]` | float |
     /// | labels | `[]` or `[B, ..]`, in `0..C` | u8, i32, i64 |
     /// | or probabilities | as `x` | as `x` |
     /// | each loss | `[]` or `[B, ..]` | as `x` |
@@ -66,7 +66,7 @@ options! {
     ///
     /// | | shape | dtype |
     /// |---|---|---|
-    /// | `x` | `[C]` or `[B, C]` | f32, f64 |
+    /// | `x` | `[C]` or `[B, C]` | float |
     /// | labels | `[]` or `[B]`, in `0..C` | u8, i32, i64 |
     ///
     /// The slope at the hinge is 0. With weights, a row is multiplied by the weight of its label,

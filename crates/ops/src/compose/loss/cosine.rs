@@ -48,11 +48,11 @@ impl CosineEmbedding {
         if target.shape() != rows {
             return a.refuse(op, &all, TypeError::Shapes(target.shape(), rows));
         }
-        let dot = |a: Var<'g>, b: Var<'g>| (a * b).sum(-1);
+        let dot = |a: Var<'g>, b: Var<'g>| (a.wide() * b.wide()).sum(-1);
         let cos = dot(a, b) / ((dot(a, a) + EPSILON) * (dot(b, b) + EPSILON)).sqrt();
         let near = target.equal(1).select(-cos + 1.0, 0.0);
         let far = target.equal(-1).select((cos - self.margin).relu(), 0.0);
-        self.reduction.of(near + far)
+        self.reduction.of(near + far).back_to(a.dtype())
     }
 }
 
@@ -78,7 +78,7 @@ impl<'g> Var<'g> {
             let raised = length.less(eps).select(-length + eps, 0.0).stop_gradient();
             x / (length + raised).broadcast_to(x.shape())
         };
-        (unit(a) * unit(b)).sum(at)
+        (unit(a.wide()) * unit(b.wide())).sum(at).back_to(a.dtype())
     }
 
     /// The mean of `1 - cos` of near pairs and `max(0, cos)` of others, see [`CosineEmbedding`].
