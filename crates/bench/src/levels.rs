@@ -94,7 +94,8 @@ fn at_levels(
     let mut rows = Vec::new();
     let mut trainings = Vec::new();
     for (level, compile) in LEVELS {
-        let training = model.prepare_with(compile().threads(threads).no_fallback(), || Ok(()))?;
+        let training =
+            model.prepare_with(compile().threads(threads).no_fallback(), F32, || Ok(()))?;
         let report = training.step.report();
         let plan = report.plan.as_ref().ok_or("it is planned")?;
         rows.push(Row {
