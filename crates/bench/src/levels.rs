@@ -18,8 +18,11 @@ const NOISE: f64 = 1.05;
 /// Models whose loops must gain by this factor.
 const LOOPS: ([&str; 2], f64) = (["lstm_lm", "gru_lm"], 1.5);
 
+/// A level by name.
+type Level = (&'static str, fn() -> Compile);
+
 /// The levels, in order.
-const LEVELS: [(&str, fn() -> Compile); 3] = [
+const LEVELS: [Level; 3] = [
     ("unoptimized", Compile::unoptimized),
     ("exact", Compile::exact),
     ("default", Compile::default),

@@ -112,7 +112,7 @@ impl Tasks {
                 readers[s].push(t);
             }
             for &s in &writes {
-                task.before.extend(replace(&mut writer[s], Some(t)));
+                task.before.extend(writer[s].replace(t));
                 task.before.append(&mut readers[s]);
             }
             let variable = |&s: &usize| matches!(lowered.storages[s], Storage::Variable(_));

@@ -74,7 +74,7 @@ fn exp_finite<M: Machine>(x: f32) -> f32 {
     let x = select(none, 0.0, x);
     // Numbers that may be subnormal are 2^64 times as large until the last product, which rounds.
     let low = x < -87.0;
-    let (shift, scale) = (select(low, 64 << 23, 0), select(low, 5.421_010_862_427_522e-20, 1.0));
+    let (shift, scale) = (select(low, 64 << 23, 0), select(low, 5.421_011e-20, 1.0));
     let y = f32::from_bits(exp_bits::<M>(x).wrapping_add(shift)) * scale;
     select(none, 0.0, y)
 }
