@@ -18,7 +18,7 @@
 
 use std::collections::HashSet;
 
-use pleach_graph::{NodeId, Operator, Traits};
+use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::{Add, Broadcast, Graph, Mul, Op, Permute, Reshape, Sub};
 
 use crate::claims::{Claims, sweep};
@@ -59,6 +59,10 @@ impl Pass for Absorb {
             let assigned: HashSet<Op> =
                 from.roots().iter().filter_map(|r| Some(from.op(r.target?))).collect();
             let mut fixed = Fixed { assigned, known: Vec::new() };
+            // A step that trains all of a model has nothing of the kind, and is not built anew.
+            if !from.ids().any(|id| from.peek(id, |node| fixed.is_source(node)) == Some(true)) {
+                break;
+            }
             let (new, map, fired) = sweep(from, cx, |new, _, node, inputs, claims, cx| {
                 fixed.extend(new);
                 let at = Absorber { g: new, fixed: &fixed.known, claims };
@@ -84,6 +88,16 @@ struct Fixed {
 }
 
 impl Fixed {
+    /// Is this a fixed value from which weights or factors may come?
+    fn is_source(&self, node: &Node<Op>) -> bool {
+        let fixed = match &node.op {
+            Op::Constant(_) => true,
+            Op::Variable(_) => !self.assigned.contains(&node.op),
+            _ => false,
+        };
+        fixed && node.ty.dtype().is_float()
+    }
+
     /// Looks at the nodes that are new.
     fn extend(&mut self, g: &Graph) {
         for id in (self.known.len()..g.len()).map(NodeId::new) {
