@@ -35,7 +35,8 @@ pub(crate) fn one_a_matrix(a: &Type) -> Result<Type, TypeError> {
 /// The work of an elimination.
 pub(crate) fn elimination(x: &[&Type], y: &Type) -> Cost {
     let n = x[0].shape().last().map_or(1, |&n| n as u64);
-    Cost { flops: Cost::elementwise(&[], x[0], n).flops * 2 / 3, ..Cost::elementwise(x, y, 0) }
+    let flops = Cost::elementwise(&[], x[0], n).flops.saturating_mul(2) / 3;
+    Cost { flops, ..Cost::elementwise(x, y, 0) }
 }
 
 /// A matrix of the leading axes of the generated shape.

@@ -48,7 +48,7 @@ impl Primitive<2> for Solve {
 
     fn cost(&self, x: [&Type; 2], y: &Type) -> Cost {
         let n = x[0].shape().last().map_or(1, |&n| n as u64);
-        let factors = Cost::elementwise(&[], x[0], n).flops * 2 / 3;
+        let factors = Cost::elementwise(&[], x[0], n).flops.saturating_mul(2) / 3;
         let both = Cost::elementwise(&x, y, n.saturating_mul(2));
         Cost { flops: both.flops.saturating_add(factors), bytes: both.bytes }
     }
