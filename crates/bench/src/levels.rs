@@ -8,6 +8,7 @@ use comfy_table::{Table, presets};
 use pleach::prelude::*;
 use serde::Serialize;
 
+use crate::size::{HEAD, Size};
 use crate::times::Times;
 use crate::workload::{Training, Workload};
 use crate::zoo::ZOO;
@@ -48,14 +49,8 @@ pub(crate) struct Row {
     model: &'static str,
     level: &'static str,
     threads: usize,
-    /// Nodes of the graph that is planned.
-    nodes: i64,
-    instructions: usize,
-    flops: u64,
-    /// Bytes that the instructions move, each by itself.
-    bytes: u64,
-    /// Bytes of the arena.
-    peak: usize,
+    #[serde(flatten)]
+    size: Size,
     /// The least median of a round.
     median_us: f64,
 }
@@ -99,19 +94,8 @@ fn at_levels(
     for (level, compile) in LEVELS {
         let training =
             model.prepare_with(compile().threads(threads).no_fallback(), F32, || Ok(()))?;
-        let report = training.step.report();
-        let plan = report.plan.as_ref().ok_or("it is planned")?;
-        rows.push(Row {
-            model: model.name,
-            level,
-            threads,
-            nodes: report.ledger.sum().nodes,
-            instructions: plan.instructions(),
-            flops: plan.moved.iter().map(|m| m.flops).sum(),
-            bytes: plan.bytes_moved(),
-            peak: plan.arena_bytes,
-            median_us: f64::INFINITY,
-        });
+        let size = Size::of(&training.step)?;
+        rows.push(Row { model: model.name, level, threads, size, median_us: f64::INFINITY });
         trainings.push(training);
     }
     Ok((rows, trainings))
@@ -145,30 +129,11 @@ fn gain(row: &Row, rows: &[Row]) -> f64 {
 pub(crate) fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header([
-        "model",
-        "level",
-        "nodes",
-        "instructions",
-        "MFLOP",
-        "MiB moved",
-        "MiB peak",
-        "µs",
-        "faster",
-    ]);
-    let mib = |bytes: f64| format!("{:.2}", bytes / f64::from(1 << 20));
+    table.set_header([&["model", "level"][..], &HEAD, &["µs", "faster"]].concat());
     for row in rows {
-        table.add_row([
-            row.model.to_string(),
-            row.level.to_string(),
-            row.nodes.to_string(),
-            row.instructions.to_string(),
-            format!("{:.2}", row.flops as f64 / 1e6),
-            mib(row.bytes as f64),
-            mib(row.peak as f64),
-            format!("{:.1}", row.median_us),
-            format!("{:.2}", gain(row, rows)),
-        ]);
+        let times = [format!("{:.1}", row.median_us), format!("{:.2}", gain(row, rows))];
+        let names = [row.model.to_string(), row.level.to_string()];
+        table.add_row(names.into_iter().chain(row.size.cells()).chain(times));
     }
     table
 }
@@ -190,7 +155,7 @@ mod tests {
         for model in ZOO {
             let counts = |threads| -> Vec<usize> {
                 let (rows, _) = at_levels(model, threads).expect("it compiles");
-                rows.iter().map(|row| row.instructions).collect()
+                rows.iter().map(|row| row.size.instructions).collect()
             };
             let one = counts(1);
             assert_eq!(one, counts(3), "{}", model.name);
@@ -207,11 +172,7 @@ mod tests {
             model,
             level,
             threads: 1,
-            nodes: 1,
-            instructions: 1,
-            flops: 1,
-            bytes: 1,
-            peak: 1,
+            size: Size::default(),
             median_us,
         };
         let rows = [
@@ -231,9 +192,10 @@ mod tests {
         let options = Options { model: vec!["siamese".into()], threads: 1, seconds: 0.0 };
         let rows = run(&options).expect("it runs");
         let [plain, exact, best] = &rows[..] else { panic!("{rows:?}") };
+        let [plain, exact, best] = [plain, exact, best].map(|row| row.size);
         assert!(best.nodes < plain.nodes && best.instructions < plain.instructions, "{rows:?}");
         assert!(exact.instructions <= plain.instructions && best.bytes < plain.bytes, "{rows:?}");
-        assert!(rows.iter().all(|row| row.median_us.is_finite() && row.peak > 0), "{rows:?}");
+        assert!(rows.iter().all(|row| row.median_us.is_finite() && row.size.peak > 0), "{rows:?}");
         let none = Options { model: vec!["alexnet".into()], threads: 1, seconds: 0.0 };
         assert!(run(&none).is_err());
     }

@@ -33,6 +33,7 @@ mod model;
 mod passes;
 mod pipelines;
 mod record;
+mod size;
 mod step;
 mod tape;
 mod times;

@@ -9,6 +9,7 @@ use pleach::passes::Pipeline;
 use pleach::prelude::*;
 use serde::Serialize;
 
+use crate::size::{HEAD, Size};
 use crate::step::chosen;
 use crate::times::Times;
 use crate::workload::{WORKLOADS, Workload};
@@ -40,14 +41,8 @@ pub(crate) struct Row {
     workload: &'static str,
     pipeline: String,
     threads: usize,
-    /// Nodes of the graph that is planned.
-    nodes: i64,
-    instructions: usize,
-    flops: u64,
-    /// Bytes that the instructions move, each by itself.
-    bytes: u64,
-    /// Bytes of the arena.
-    peak: usize,
+    #[serde(flatten)]
+    size: Size,
     /// Seconds to record, differentiate, optimize and plan.
     compile_s: f64,
     min_us: f64,
@@ -104,17 +99,11 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
             let mut training = workload.prepare_with(compile, F32, || Ok(()))?;
             let span = Duration::from_secs_f64(options.seconds.max(0.0));
             let [min_us, median_us, _] = Times::of(span, || training.run().map(drop))?.spread();
-            let report = training.step.report();
-            let plan = report.plan.as_ref().ok_or("it is planned")?;
             rows.push(Row {
                 workload: workload.name,
                 pipeline,
                 threads: options.threads,
-                nodes: report.ledger.sum().nodes,
-                instructions: plan.instructions(),
-                flops: plan.moved.iter().map(|m| m.flops).sum(),
-                bytes: plan.bytes_moved(),
-                peak: plan.arena_bytes,
+                size: Size::of(&training.step)?,
                 compile_s: training.compile.as_secs_f64(),
                 min_us,
                 median_us,
@@ -127,32 +116,16 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
 /// The rows as a table.
 pub(crate) fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.set_header([
-        "workload",
-        "pipeline",
-        "nodes",
-        "instructions",
-        "MFLOP",
-        "MiB moved",
-        "MiB peak",
-        "compile s",
-        "min µs",
-        "median µs",
-    ]);
-    let mib = |bytes: f64| format!("{:.2}", bytes / f64::from(1 << 20));
+    let times = ["compile s", "min µs", "median µs"];
+    table.set_header([&["workload", "pipeline"][..], &HEAD, &times].concat());
     for row in rows {
-        table.add_row([
-            row.workload.to_string(),
-            row.pipeline.clone(),
-            row.nodes.to_string(),
-            row.instructions.to_string(),
-            format!("{:.2}", row.flops as f64 / 1e6),
-            mib(row.bytes as f64),
-            mib(row.peak as f64),
+        let times = [
             format!("{:.3}", row.compile_s),
             format!("{:.1}", row.min_us),
             format!("{:.1}", row.median_us),
-        ]);
+        ];
+        let names = [row.workload.to_string(), row.pipeline.clone()];
+        table.add_row(names.into_iter().chain(row.size.cells()).chain(times));
     }
     table
 }
@@ -175,9 +148,11 @@ mod tests {
         let rows = run(&options).expect("it runs");
         let named = |name: &str| rows.iter().find(|row| row.pipeline == name).expect("a row");
         let (plain, best) = (named("unoptimized"), named("default"));
-        assert!(best.nodes < plain.nodes && best.instructions < plain.instructions, "{rows:?}");
-        assert!(best.bytes < plain.bytes && best.min_us > 0.0, "{rows:?}");
-        assert!(named("without fuse").instructions > best.instructions, "{rows:?}");
+        assert!(best.size.nodes < plain.size.nodes, "{rows:?}");
+        assert!(best.size.bytes < plain.size.bytes && best.min_us > 0.0, "{rows:?}");
+        assert!(best.size.instructions < plain.size.instructions, "{rows:?}");
+        let without = named("without fuse").size;
+        assert!(without.instructions > best.size.instructions, "{rows:?}");
         let fuse = rows.iter().filter(|row| row.pipeline == "without fuse");
         let pipeline = Pipeline::default();
         let passes: BTreeSet<_> = pipeline.passes().iter().map(|pass| pass.name()).collect();
