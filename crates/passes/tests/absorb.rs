@@ -77,6 +77,21 @@ fn one_sum_is_left_of_a_linear_layer_and_its_normalization() {
 }
 
 #[test]
+fn factors_along_several_axes_find_their_way_through_views() {
+    // Every weight of a batch has factors of its own, and axes go round.
+    let (g, params) = (Graph::eval(), Params::seeded(0));
+    let (x, w) = (g.input("x", F32, [3, 8, 5]), param(&g, &params, "w", &[3, 5, 2]));
+    let y = x.matmul(w).permute(&[1, 2, 0]);
+    g.output("y", (y * param(&g, &params, "s", &[2, 3])).id());
+    assert_eq!(absorbed(g).0, [1, 0, 0]);
+    // A weight that a batch shares, with factors that it does not share.
+    let (g, params) = (Graph::eval(), Params::seeded(0));
+    let (x, w) = (g.input("x", F32, [4, 16, 5]), param(&g, &params, "w", &[5, 3]));
+    g.output("y", (x.matmul(w) * param(&g, &params, "s", &[4, 1, 3])).id());
+    assert_eq!(absorbed(g).0, [1, 0, 0]);
+}
+
+#[test]
 fn factors_and_terms_without_a_product_are_joined() {
     let (g, params) = (Graph::eval(), Params::seeded(0));
     let x = g.input("x", F32, [64, 3]);
