@@ -182,19 +182,36 @@ mod tests {
         best
     }
 
-    #[test]
-    fn the_search_finds_the_least_and_proves_it() {
-        let mut seed = 5u64;
-        let mut below = |n: usize| {
+    /// Blocks of some sizes that live for a while each.
+    fn draw(count: usize, below: &mut dyn FnMut(usize) -> usize) -> Vec<Block> {
+        let one = |_| {
+            let first = below(count);
+            block(64 * (1 + below(6)), first, first + below(4))
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn random(mut seed: u64) -> impl FnMut(usize) -> usize {
+        move |n| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (seed >> 33) as usize % n
-        };
+        }
+    }
+
+    #[test]
+    fn a_search_that_runs_out_of_steps_proves_nothing() {
+        let mut below = random(7);
+        let blocks = draw(100, &mut below);
+        let bad = Places { offsets: vec![0; 100], end: usize::MAX };
+        let (found, proved) = improve(&blocks, bad, 0);
+        assert!(found.end >= lower_bound(&blocks) && !proved);
+    }
+
+    #[test]
+    fn the_search_finds_the_least_and_proves_it() {
+        let mut below = random(5);
         for _ in 0..60 {
-            let one = |below: &mut dyn FnMut(usize) -> usize| {
-                let first = below(6);
-                block(64 * (1 + below(6)), first, first + below(4))
-            };
-            let blocks: Vec<Block> = (0..6).map(|_| one(&mut below)).collect();
+            let blocks = draw(6, &mut below);
             let bound = lower_bound(&blocks);
             let bad = Places { offsets: vec![0; 6], end: usize::MAX };
             let (found, proved) = improve(&blocks, bad, bound);

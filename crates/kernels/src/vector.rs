@@ -184,6 +184,12 @@ mod tests {
                 "{a:e}·{b:e} + {c:e} = {want:e}, not {got:e}"
             );
         };
+        // Just beside the middle between two numbers, on the one side or the other: the sum in f64 is
+        // the middle.
+        let e = f32::EPSILON;
+        for (a, c) in [(1.0 - e, 1.0 + e), (e - 1.0, 1.0), (1.0 - e, -1.0), (e - 1.0, -1.0 - e)] {
+            same(a * 2f32.powi(-12), (1.0 + e) * 2f32.powi(-12), c);
+        }
         for i in (0..300_000).step_by(3) {
             same(some(i), some(i + 1), some(i + 2));
             // Sums that cancel, halves of a digit, subnormal results.

@@ -1,7 +1,8 @@
 //! What is computed again: where, where not, and with which values.
 
 use expect_test::expect;
-use pleach_ops::{Checkpoint, Graph, Op};
+use pleach_ops::prelude::*;
+use pleach_ops::{Checkpoint, Op};
 use pleach_passes::testing::{agree, check, check_unchanged, graph, interpreted, recipes, run};
 use pleach_passes::{Class, Level, Pass, PassCx, Remat};
 use pleach_tensor::Key;
@@ -59,6 +60,20 @@ fn remat_keeps_outputs_and_what_comes_from_outside() {
         cx.max_peak_bytes = Some(0);
         assert!(run(&Remat, &graph(&text), &mut cx).0.is_none(), "{text}");
     }
+}
+
+#[test]
+fn remat_keeps_what_a_loop_stacks_and_computes_again_what_is_made_of_it() {
+    let g = Graph::new();
+    let (x, c) = (g.input("x", F32, [5, 4]), g.input("c", F32, [4]));
+    let (_, cs) = g.scan(c, x, |c, x| ((c * x).tanh(), c));
+    let y = cs.exp();
+    g.output("loss", y.tanh().checkpoint().sum_all().id());
+    g.output("grad", (cs.sin() * y.cos()).id());
+    let count = |g: &Graph, name: &str| g.ids().filter(|&id| g.op(id).name() == name).count();
+    let (new, _) = run(&Remat, &g, &mut PassCx::reference(Level::Default));
+    let new = new.unwrap();
+    assert_eq!([count(&new, "scan"), count(&new, "exp")], [count(&g, "scan"), 2], "{new}");
 }
 
 #[test]
