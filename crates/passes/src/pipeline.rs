@@ -7,8 +7,9 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Outcome,
-    Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals, Winograd,
+    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Merge,
+    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals,
+    Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -46,6 +47,8 @@ impl Default for Pipeline {
             // After rules, which simplify views; it makes views of views.
             Arc::new(Pull::default()),
             Arc::new(Contract),
+            // After chains have their order, and before parts are joined.
+            Arc::new(Merge::default()),
             // After products with windows were made of all three parts of a convolution.
             Arc::new(Winograd::default()),
             // Whole loops of small parts are one region of a step.

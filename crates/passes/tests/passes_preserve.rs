@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
-    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Pass, Pick,
-    Pipeline, Prune, Pull, Remat, Share, Simplify, Stash, Winograd,
+    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Merge,
+    Pass, Pick, Pipeline, Prune, Pull, Remat, Share, Simplify, Stash, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -32,6 +32,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Merge::default()),
         Arc::new(Absorb),
         Arc::new(Associate),
         Arc::new(Winograd::default()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chain::graph;
 use pleach_passes::{
-    Contract, Fold, Fuse, Join, Level, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
+    Contract, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Share, Simplify,
     Winograd,
 };
 
@@ -36,6 +36,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Merge::default()),
         Arc::new(Winograd::default()),
         Arc::new(Fuse::default()),
     ];

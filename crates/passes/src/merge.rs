@@ -1,0 +1,193 @@
+//! Products with a common operand become one product.
+//!
+//! ```text
+//! %2 = matmul %x %a : [32, 128]       %2 = concat(axis:1) %a %b
+//! %3 = matmul %x %b : [32, 128]   =>  %3 = matmul %x %2 : [32, 256], of which both are slices
+//! ```
+//! So do products with a common right operand, row by row: what an unrolled network does at every
+//! step, with slices of one value, is one product before them all. None of the products needs another:
+//! each has as many products on the longest path to it.
+//!
+//! What is concatenated is written and read once more, unless it is *fixed*, made of constants and
+//! variables that the step does not assign: a plan computes that once. It must cost less than half of
+//! what is saved, the common operand read once instead of each time. Slices of one value along one axis
+//! are that value, seen as a matrix. Nothing is joined that takes more than `max_bytes`. Class: rounding,
+//! for kernels may add up wide and narrow products in different orders. Cost: O(nodes), and sorting them.
+//! Run after [`hoist`](crate::Hoist) and [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
+
+mod group;
+
+use std::collections::{HashMap, HashSet};
+
+use pleach_graph::{Node, NodeId, Rewrite};
+use pleach_ops::{Graph, Op};
+
+use crate::claims::live_uses;
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
+use group::{Common, Group};
+
+/// Names of the rules of this pass.
+const LEFT: &str = "common_left";
+const RIGHT: &str = "common_right";
+
+/// Joins products with a common operand.
+#[derive(Clone, Copy, Debug)]
+pub struct Merge {
+    /// Most bytes that joined products take, for all of them live as long as one.
+    pub max_bytes: usize,
+}
+
+impl Default for Merge {
+    fn default() -> Merge {
+        Merge { max_bytes: 64 << 20 }
+    }
+}
+
+impl Pass for Merge {
+    fn name(&self) -> &'static str {
+        "merge"
+    }
+
+    fn class(&self) -> Classes {
+        Classes::both(Class::Rounding)
+    }
+
+    fn rules(&self) -> Vec<&'static str> {
+        vec![LEFT, RIGHT]
+    }
+
+    fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
+        cx.step(g.len() as u64);
+        let levels = levels(g);
+        let groups = self.groups(g, &levels, cx);
+        if groups.is_empty() {
+            return Ok(Outcome::Unchanged);
+        }
+        let member: HashMap<NodeId, (usize, usize)> = groups
+            .iter()
+            .enumerate()
+            .flat_map(|(at, group)| {
+                group.members.iter().enumerate().map(move |(i, &id)| (id, (at, i)))
+            })
+            .collect();
+        // Products of a level come before what needs them, and after what any of them needs.
+        let mut order: Vec<NodeId> = g.ids().collect();
+        order.sort_by_key(|id| (levels[id.index()], *id));
+        let starts: Vec<Vec<usize>> = groups.iter().map(|group| group.starts(g)).collect();
+        let mut products: Vec<Option<NodeId>> = vec![None; groups.len()];
+        let (mut places, mut fired) = (vec![None; g.len()], 0);
+        let (new, map) = g.rebuild_in(order, |new, old, node, inputs| {
+            let start = new.len();
+            let part = member.get(&old).and_then(|&(at, i)| {
+                let group = &groups[at];
+                if !cx.may(group.rule(), Class::Rounding) {
+                    return None;
+                }
+                let product = match products[at] {
+                    Some(product) => product,
+                    None => group.product(g, new, &places)?,
+                };
+                products[at] = Some(product);
+                Some((group.rule(), group.part(new, product, i, &starts[at])?))
+            });
+            let id = match part {
+                Some((rule, id)) => {
+                    fired += 1;
+                    cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
+                    id
+                }
+                None => new.push(node.op.clone(), inputs),
+            };
+            places[old.index()] = Some(id);
+            Rewrite::Replace(id)
+        });
+        Ok(if fired == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
+    }
+}
+
+impl Merge {
+    /// What is joined: no product twice, what saves most first.
+    fn groups(&self, g: &Graph, levels: &[u32], cx: &mut PassCx<'_>) -> Vec<Group> {
+        let (uses, fixed) = (live_uses(g), fixed(g));
+        // In order of the first product, so that nothing depends on hashes.
+        let (mut found, mut candidates) = (HashMap::new(), Vec::<Group>::new());
+        for id in g.ids().filter(|id| uses[id.index()] > 0) {
+            let node = g.node(id);
+            if !is_product(&node) {
+                continue;
+            }
+            for common in [Common::Left, Common::Right] {
+                let Some(key) = group::key(g, &node, common) else { continue };
+                let at = *found.entry((key, levels[id.index()])).or_insert_with(|| {
+                    candidates.push(Group::new(common));
+                    candidates.len() - 1
+                });
+                candidates[at].members.push(id);
+            }
+        }
+        candidates.retain_mut(|group| group.members.len() > 1 && group.find_steps(g));
+        let mut groups: Vec<(u64, Group)> = candidates
+            .into_iter()
+            .filter_map(|group| Some((self.saved(g, &fixed, &group, cx)?, group)))
+            .collect();
+        groups.sort_by_key(|(saved, group)| (std::cmp::Reverse(*saved), group.members[0]));
+        let mut taken: HashSet<NodeId> = HashSet::new();
+        groups.retain(|(_, group)| {
+            let free = group.members.iter().all(|id| !taken.contains(id));
+            if free {
+                taken.extend(&group.members);
+            }
+            free
+        });
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+
+    /// The bytes that a group saves, if it should be joined.
+    fn saved(&self, g: &Graph, fixed: &[bool], group: &Group, cx: &mut PassCx<'_>) -> Option<u64> {
+        let why = match group.bytes(g, fixed) {
+            None => "they are too large",
+            Some(bytes) if bytes.taken > self.max_bytes as u64 => "it takes too much memory",
+            Some(bytes) if bytes.spent.saturating_mul(2) >= bytes.saved => {
+                "putting operands together costs more than it saves"
+            }
+            Some(bytes) => return Some(bytes.saved - bytes.spent),
+        };
+        cx.skip(group.rule(), g, group.members[0], why);
+        None
+    }
+}
+
+/// Is this a product of floats?
+fn is_product(node: &Node<Op>) -> bool {
+    matches!(node.op, Op::MatMul(_)) && node.ty.dtype().is_float() && node.ty.numel() > 0
+}
+
+/// For every node, the products on the longest path up to it, itself included.
+fn levels(g: &Graph) -> Vec<u32> {
+    let mut levels = vec![0; g.len()];
+    for id in g.ids() {
+        levels[id.index()] = g
+            .peek(id, |node| {
+                let before = node.inputs.iter().map(|x| levels[x.index()]).max();
+                before.unwrap_or(0) + u32::from(is_product(node))
+            })
+            .unwrap_or(0);
+    }
+    levels
+}
+
+/// For every node: is it made of constants, and of variables that keep their values?
+fn fixed(g: &Graph) -> Vec<bool> {
+    let assigned: HashSet<NodeId> = g.roots().iter().filter_map(|root| root.target).collect();
+    let mut fixed = vec![false; g.len()];
+    for id in g.ids() {
+        fixed[id.index()] = g
+            .peek(id, |node| match node.op {
+                Op::Variable(_) => !assigned.contains(&id),
+                Op::Constant(_) | Op::Full(_) => true,
+                _ => !node.inputs.is_empty() && node.inputs.iter().all(|x| fixed[x.index()]),
+            })
+            .unwrap_or(false);
+    }
+    fixed
+}

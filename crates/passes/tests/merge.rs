@@ -1,0 +1,200 @@
+//! Products with a common operand become one, with the same values and gradients.
+#![allow(clippy::unwrap_used, reason = "a test stops at what is wrong")]
+
+use pleach_ops::Op;
+use pleach_ops::prelude::*;
+use pleach_passes::testing::{agree, draw, interpreted, run, scale_of};
+use pleach_passes::{Class, Ledger, Level, Merge, PassCx};
+use pleach_tensor::Key;
+use proptest::prelude::*;
+
+fn merged(g: &Graph) -> (Option<Graph>, Ledger) {
+    run(&Merge::default(), g, &mut PassCx::reference(Level::Default))
+}
+
+/// Shapes of the products that outputs need, in order of the nodes.
+fn products(g: &Graph) -> Vec<Vec<usize>> {
+    let live = g.live();
+    let of = |id: &NodeId| live[id.index()] && matches!(g.op(*id), Op::MatMul(_));
+    g.ids().filter(of).map(|id| g.ty(id).shape().to_vec()).collect()
+}
+
+/// How many values are put together.
+fn concats(g: &Graph) -> usize {
+    let live = g.live();
+    g.ids().filter(|id| live[id.index()] && matches!(g.op(*id), Op::Concat(_))).count()
+}
+
+/// All outputs, and the gradients of the sum of their squares by all inputs.
+fn values(g: &Graph, feeds: &[Tensor]) -> Vec<Tensor> {
+    let ys: Vec<Var<'_>> = g.roots().iter().map(|root| Var::new(g, root.value)).collect();
+    let mut inputs: Vec<(usize, Var<'_>)> = g
+        .ids()
+        .filter_map(|id| match g.op(id) {
+            Op::Input(i) => Some((i.position(), Var::new(g, id))),
+            _ => None,
+        })
+        .collect();
+    inputs.sort_by_key(|(position, _)| *position);
+    let inputs: Vec<Var<'_>> = inputs.into_iter().map(|(_, x)| x).collect();
+    let squares = ys.iter().map(|&y| (y * y).sum(All));
+    let loss = squares.reduce(|a, b| a + b).unwrap();
+    let grads = g.grad(loss, &inputs);
+    let wanted: Vec<NodeId> = ys.into_iter().chain(grads).map(|v| v.id()).collect();
+    interpreted(g, &wanted, feeds).unwrap()
+}
+
+fn feeds(g: &Graph, key: u64) -> Vec<Tensor> {
+    g.inputs().iter().zip(0..).map(|(i, at)| draw(i.ty(), Key(key ^ at))).collect()
+}
+
+/// Which operand products have in common, and where the others come from.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Values of their own, on the right, repeated for the batch or not.
+    Left { repeated: bool },
+    /// Values of their own, on the left.
+    Right,
+    /// Slices of one value along this axis, on the left.
+    Steps(usize),
+}
+
+/// `n` products of a kind, each followed by something else.
+fn graph(kind: Kind, n: usize, batch: Option<usize>, [m, k, w]: [usize; 3]) -> Graph {
+    let g = Graph::new();
+    let lead = |last: [usize; 2]| batch.into_iter().chain(last).collect::<Vec<usize>>();
+    let ys: Vec<Var<'_>> = match kind {
+        Kind::Left { repeated } => {
+            let x = g.input("x", F64, lead([m, k]));
+            let shape = |w| if repeated { vec![k, w] } else { lead([k, w]) };
+            (0..n).map(|i| x.matmul(g.input(&format!("w{i}"), F64, shape(w + i)))).collect()
+        }
+        Kind::Right => {
+            let weight = g.input("w", F64, lead([k, w]));
+            let x = |i| g.input(&format!("x{i}"), F64, lead([m + i, k]));
+            (0..n).map(|i| x(i).matmul(weight)).collect()
+        }
+        Kind::Steps(axis) => {
+            let mut shape = [m, m, k];
+            shape[axis] = n;
+            let (x, weight) = (g.input("x", F64, shape), g.input("w", F64, [k, w]));
+            let step = |i: usize| x.slice(axis as i64, i..i + 1).squeeze(axis as i64);
+            (0..n).map(|i| step(i).matmul(weight)).collect()
+        }
+    };
+    for (i, y) in ys.into_iter().enumerate() {
+        g.output(&format!("y{i}"), y.tanh().id());
+    }
+    g
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_and_gradients_are_the_same(
+        kind in prop_oneof![
+            any::<bool>().prop_map(|repeated| Kind::Left { repeated }),
+            Just(Kind::Right),
+            (0usize..2).prop_map(Kind::Steps),
+        ],
+        n in 2usize..5,
+        batch in prop::option::of(1usize..4),
+        sizes in any::<[u8; 3]>(),
+        key in any::<u64>(),
+    ) {
+        // What is common is large beside what is put together.
+        let [m, k, w] = sizes.map(|s| 1 + s as usize % 3);
+        let sizes = match kind {
+            Kind::Left { .. } => [m + 40 * n, k, w],
+            Kind::Right => [m, k, w + 40 * n],
+            Kind::Steps(_) => [m, k, w],
+        };
+        let g = graph(kind, n, batch, sizes);
+        let (new, ledger) = merged(&g);
+        let new = new.expect("it fires");
+        prop_assert_eq!(products(&new).len(), 1, "{}", new);
+        prop_assert_eq!(ledger.applications("common_left") + ledger.applications("common_right"), n);
+        let feeds = feeds(&g, key);
+        let scale = scale_of(&g, &feeds).unwrap();
+        for (want, got) in values(&g, &feeds).iter().zip(&values(&new, &feeds)) {
+            let same = agree(Class::Rounding, got, want, scale);
+            prop_assert!(same.is_ok(), "{:?}\n{}", same, new);
+        }
+        prop_assert!(merged(&new).0.is_none(), "it fires twice:\n{}", new);
+    }
+}
+
+#[test]
+fn slices_of_one_value_are_not_copied() {
+    for axis in [0, 1] {
+        let new = merged(&graph(Kind::Steps(axis), 6, None, [2, 3, 4])).0.unwrap();
+        assert_eq!((products(&new), concats(&new)), (vec![vec![12, 4]], 0), "{new}");
+    }
+}
+
+#[test]
+fn it_leaves_what_costs_more_than_it_saves() {
+    let few_rows = graph(Kind::Left { repeated: false }, 3, None, [2, 8, 64]);
+    let (new, ledger) = merged(&few_rows);
+    assert!(new.is_none());
+    assert!(ledger.to_string().contains("costs more than it saves"), "{ledger}");
+    let (new, ledger) = run(
+        &Merge { max_bytes: 1000 },
+        &graph(Kind::Left { repeated: true }, 3, Some(2), [64, 8, 4]),
+        &mut PassCx::reference(Level::Default),
+    );
+    assert!(new.is_none() && ledger.to_string().contains("too much memory"), "{ledger}");
+}
+
+#[test]
+fn it_leaves_products_that_need_each_other_and_slices_with_holes() {
+    let g = Graph::new();
+    let (x, w) = (g.input("x", F32, [2, 64]), g.input("w", F32, [64, 64]));
+    g.output("y", x.matmul(w).tanh().matmul(w).id());
+    assert!(merged(&g).0.is_none(), "one needs the other");
+    let g = Graph::new();
+    let (x, w) = (g.input("x", F32, [64, 5, 8]), g.input("w", F32, [8, 4]));
+    for i in [0, 2, 4] {
+        g.output("y", x.slice(1, i..i + 1).squeeze(1).matmul(w).id());
+    }
+    assert!(merged(&g).0.is_none(), "rows that nobody asks for");
+}
+
+#[test]
+fn products_of_one_level_join_though_others_lie_between() {
+    let g = Graph::new();
+    let (x, w) = (g.input("x", F64, [3, 2, 4]), g.input("w", F64, [4, 4]));
+    let v = g.input("v", F64, [4, 4]);
+    // Recorded step by step, as loops in Rust unroll.
+    let mut h = g.input("h", F64, [2, 4]);
+    for i in 0..3 {
+        h = (x.slice(0, i..i + 1).squeeze(0).matmul(w) + h.matmul(v)).tanh();
+    }
+    g.output("h", h.id());
+    let new = merged(&g).0.unwrap();
+    assert_eq!(products(&new).len(), 4, "{new}");
+    let feeds = feeds(&g, 3);
+    let scale = scale_of(&g, &feeds).unwrap();
+    for (want, got) in values(&g, &feeds).iter().zip(&values(&new, &feeds)) {
+        agree(Class::Rounding, got, want, scale).unwrap();
+    }
+}
+
+#[test]
+fn fixed_weights_are_put_together_once() {
+    let p = Params::seeded(3);
+    let g = Graph::new();
+    let x = g.input("x", F32, [1, 8]);
+    for name in ["a", "b", "c"] {
+        let w = p.param(name, [8, 64], Init::normal(0.0, 1.0));
+        g.output(name, x.matmul(g.param(&w)).id());
+    }
+    assert_eq!(products(&merged(&g).0.unwrap()), [[1, 192]]);
+}
+
+#[test]
+fn exact_levels_are_left_alone() {
+    let g = graph(Kind::Steps(0), 3, None, [2, 3, 4]);
+    assert!(run(&Merge::default(), &g, &mut PassCx::reference(Level::Exact)).0.is_none());
+}
