@@ -217,15 +217,17 @@ impl<'g> Kitchen<'g, '_> {
                         known.into_iter().find(fits)
                     }
                 }?;
-                // Of tame values, logarithms and quotients only where they are.
-                let domain = self.tame && matches!(op, Op::Ln(_) | Op::Div(_));
-                let args: Vec<Var<'g>> = match (&op, domain) {
-                    (Op::Ln(_), true) if !positive(args[0]) => vec![args[0].softplus() + 0.1],
-                    (Op::Div(_), true) if !positive(args[1]) => {
-                        vec![args[0], args[1].softplus() + 0.1]
-                    }
-                    _ => args,
+                // Of tame values, logarithms, quotients and powers only where they are: 1 / ±0 would
+                // make of the sign of a zero two infinities.
+                let mut args = args;
+                let slot = match op {
+                    Op::Ln(_) | Op::Pow(_) => Some(0),
+                    Op::Div(_) => Some(1),
+                    _ => None,
                 };
+                if let Some(slot) = slot.filter(|&slot| self.tame && !positive(args[slot])) {
+                    args[slot] = args[slot].softplus() + 0.1;
+                }
                 Some(args[0].record(op, &args))
             }
         }
