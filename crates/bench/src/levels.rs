@@ -146,24 +146,44 @@ mod tests {
 
     use super::*;
 
-    /// Instructions do not depend on the machine: neither its threads nor its instruction set cut them.
-    #[test]
-    fn instructions_are_those_of_the_golden_file() {
+    /// Instructions of every model at every level, with one thread. They do not depend on the machine: neither its
+    /// threads nor its instruction set cut them.
+    fn instructions(counts: impl Fn(&Workload, usize) -> Vec<usize>) -> String {
         let mut text = format!("{:12}", "model");
         LEVELS.iter().for_each(|(level, _)| write!(text, "{level:>12}").expect("a string grows"));
         text.push('\n');
         for model in ZOO {
-            let counts = |threads| -> Vec<usize> {
-                let (rows, _) = at_levels(model, threads).expect("it compiles");
-                rows.iter().map(|row| row.size.instructions).collect()
-            };
-            let one = counts(1);
-            assert_eq!(one, counts(3), "{}", model.name);
+            let one = counts(model, 1);
+            assert_eq!(one, counts(model, 3), "{}", model.name);
             write!(text, "{:12}", model.name).expect("a string grows");
             one.iter().for_each(|n| write!(text, "{n:>12}").expect("a string grows"));
             text.push('\n');
         }
+        text
+    }
+
+    #[test]
+    fn instructions_are_those_of_the_golden_file() {
+        let text = instructions(|model, threads| {
+            let (rows, _) = at_levels(model, threads).expect("it compiles");
+            rows.iter().map(|row| row.size.instructions).collect()
+        });
         expect_file!["../../../tests/golden/instructions.txt"].assert_eq(&text);
+    }
+
+    /// The same of an evaluation: forward only, parameters are fixed.
+    #[test]
+    fn instructions_of_inference_are_those_of_the_golden_file() {
+        let text = instructions(|model, threads| {
+            let count = |(_, compile): &Level| {
+                let (params, g) = (Params::seeded(0), Graph::eval());
+                let compile = compile().threads(threads).no_fallback();
+                let step = g.infer((model.loss)(&params, &g)).compile(compile);
+                Size::of(&step.expect("it compiles")).expect("it is planned").instructions
+            };
+            LEVELS.iter().map(count).collect()
+        });
+        expect_file!["../../../tests/golden/inference.txt"].assert_eq(&text);
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub mod rules;
 #[cfg(feature = "egraph")]
 mod saturate;
 mod share;
+mod shrink;
 mod simplify;
 mod stash;
 pub mod testing;
@@ -81,6 +82,7 @@ pub use rules::{Guard, Rule, RuleError};
 #[cfg(feature = "egraph")]
 pub use saturate::Saturate;
 pub use share::Share;
+pub use shrink::Shrink;
 pub use simplify::Simplify;
 pub use stash::Stash;
 pub use totals::{Delta, Totals, live_bytes};

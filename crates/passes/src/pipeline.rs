@@ -8,8 +8,8 @@ use pleach_ops::{Graph, Op};
 use crate::loops;
 use crate::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Merge,
-    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Simplify, Stash, Totals,
-    Winograd,
+    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Shrink, Simplify, Stash,
+    Totals, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -38,6 +38,8 @@ impl Default for Pipeline {
             Arc::new(Simplify::default()),
             // After rules, which take signs out of sums; what was scattered is often a constant.
             Arc::new(Pick),
+            // After rules, which simplify masks; before what becomes of the constants is folded.
+            Arc::new(Shrink::default()),
             // Rules bring constants together.
             Arc::new(Fold),
             // After rules, which bring factors together; before products are made of sums.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Merge,
-    Pass, Pick, Pipeline, Prune, Pull, Remat, Share, Simplify, Stash, Winograd,
+    Pass, Pick, Pipeline, Prune, Pull, Remat, Share, Shrink, Simplify, Stash, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Hoist::default()),
         Arc::new(Lookup),
         Arc::new(Pick),
+        Arc::new(Shrink::default()),
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
