@@ -12,7 +12,7 @@
 //! variables that the step does not assign: a plan computes that once. It must cost less than half of
 //! what is saved, the common operand read once instead of each time. Slices of one value along one axis
 //! are that value, seen as a matrix. Nothing is joined that takes more than `max_bytes`. Class: rounding,
-//! for kernels may add up wide and narrow products in different orders. Cost: O(nodes), and sorting them.
+//! for kernels may add up wide and narrow products in different orders. Cost: O(nodes), and sorting groups.
 //! Run after [`hoist`](crate::Hoist) and [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
 
 mod group;
@@ -70,13 +70,10 @@ impl Pass for Merge {
                 group.members.iter().enumerate().map(move |(i, &id)| (id, (at, i)))
             })
             .collect();
-        // Products of a level come before what needs them, and after what any of them needs.
-        let mut order: Vec<NodeId> = g.ids().collect();
-        order.sort_by_key(|id| (levels[id.index()], *id));
         let starts: Vec<Vec<usize>> = groups.iter().map(|group| group.starts(g)).collect();
         let mut products: Vec<Option<NodeId>> = vec![None; groups.len()];
         let (mut places, mut fired) = (vec![None; g.len()], 0);
-        let (new, map) = g.rebuild_in(order, |new, old, node, inputs| {
+        let (new, map) = g.rebuild_in(order(g, &groups, &member), |new, old, node, inputs| {
             let start = new.len();
             let part = member.get(&old).and_then(|&(at, i)| {
                 let group = &groups[at];
@@ -155,6 +152,38 @@ impl Merge {
         cx.skip(group.rule(), g, group.members[0], why);
         None
     }
+}
+
+/// The nodes in order, but that what any product of a group needs comes before the first of them. That
+/// needs none of them: levels see to it.
+fn order(g: &Graph, groups: &[Group], member: &HashMap<NodeId, (usize, usize)>) -> Vec<NodeId> {
+    let (mut done, mut begun) = (vec![false; g.len()], vec![false; groups.len()]);
+    let (mut order, mut todo) = (Vec::with_capacity(g.len()), Vec::new());
+    for id in g.ids() {
+        todo.push((id, false));
+        while let Some((id, ready)) = todo.pop() {
+            if done[id.index()] {
+                continue;
+            }
+            if ready {
+                done[id.index()] = true;
+                order.push(id);
+                continue;
+            }
+            todo.push((id, true));
+            let mut need = |id: NodeId| {
+                let operands = g.peek(id, |node| node.inputs.clone()).unwrap_or_default();
+                todo.extend(operands.iter().filter(|x| !done[x.index()]).map(|&x| (x, false)));
+            };
+            match member.get(&id) {
+                Some(&(at, _)) if !std::mem::replace(&mut begun[at], true) => {
+                    groups[at].members.iter().for_each(|&id| need(id));
+                }
+                _ => need(id),
+            }
+        }
+    }
+    order
 }
 
 /// Is this a product of floats?

@@ -161,16 +161,47 @@ fn it_leaves_products_that_need_each_other_and_slices_with_holes() {
     assert!(merged(&g).0.is_none(), "rows that nobody asks for");
 }
 
-#[test]
-fn products_of_one_level_join_though_others_lie_between() {
-    let g = Graph::new();
+/// A network recorded step by step, as loops in Rust unroll: its last state, and its weights.
+fn unrolled(g: &Graph) -> (Var<'_>, [Var<'_>; 2]) {
     let (x, w) = (g.input("x", F64, [3, 2, 4]), g.input("w", F64, [4, 4]));
     let v = g.input("v", F64, [4, 4]);
-    // Recorded step by step, as loops in Rust unroll.
     let mut h = g.input("h", F64, [2, 4]);
     for i in 0..3 {
         h = (x.slice(0, i..i + 1).squeeze(0).matmul(w) + h.matmul(v)).tanh();
     }
+    (h, [w, v])
+}
+
+/// What is computed again for less memory, and what is kept, goes by the order of nodes.
+#[test]
+fn what_comes_after_the_loss_stays_after_it() {
+    let g = Graph::new();
+    let (h, weights) = unrolled(&g);
+    let loss = (h * h).sum(All);
+    g.output("loss", loss.id());
+    g.grad(loss, &weights).iter().for_each(|d| g.output("gradient", d.id()));
+    let after = |g: &Graph| {
+        let loss = g.roots()[0].value;
+        let mut needed = vec![false; g.len()];
+        needed[loss.index()] = true;
+        for id in g.ids().rev().filter(|id| *id <= loss) {
+            if needed[id.index()] {
+                g.node(id).inputs.iter().for_each(|x| needed[x.index()] = true);
+            }
+        }
+        // Slices of an input are views, wherever they stand.
+        let computes = |id: NodeId| !matches!(g.op(id), Op::Slice(_) | Op::Reshape(_));
+        g.ids().filter(|&id| !needed[id.index()] && computes(id)).all(|id| id > loss)
+    };
+    assert!(after(&g), "as it was recorded");
+    let new = merged(&g).0.unwrap();
+    assert!(after(&new), "{new}");
+}
+
+#[test]
+fn products_of_one_level_join_though_others_lie_between() {
+    let g = Graph::new();
+    let (h, _) = unrolled(&g);
     g.output("h", h.id());
     let new = merged(&g).0.unwrap();
     assert_eq!(products(&new).len(), 4, "{new}");

@@ -175,7 +175,7 @@ fn dead_channels_of_a_convolution_go_and_constant_ones_stay_where_zeros_are_arou
 #[test]
 fn a_training_step_with_masks_shrinks_as_a_whole() {
     let (g, params) = (Graph::train(), Params::seeded(0).dtype(F64));
-    let keep = |j: usize| j % 2 == 0;
+    let keep = |j: usize| j.is_multiple_of(2);
     let [w, v] = [param(&g, &params, "w", &[12, 8]), param(&g, &params, "v", &[8, 5])];
     let (mw, mv) = (masked(w, 1, keep), masked(v, 0, keep));
     let h = pixels(&g, &[64, 12]).matmul(mw).relu();

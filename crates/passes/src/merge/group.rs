@@ -1,5 +1,7 @@
 //! Products that may be joined: what they have in common, what that saves, and how it is built.
 
+use std::collections::HashMap;
+
 use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op, Var};
 use smallvec::SmallVec;
@@ -127,12 +129,9 @@ impl Group {
         let of = |id: &NodeId| step(g, self.other(g, *id));
         let steps: Vec<_> = self.members.iter().map(of).collect();
         // The value with the most slices among them.
-        let mut counts: Vec<((NodeId, usize), usize)> = Vec::new();
+        let mut counts: HashMap<(NodeId, usize), usize> = HashMap::new();
         for &(x, axis, _) in steps.iter().flatten() {
-            match counts.iter_mut().find(|(key, _)| *key == (x, axis)) {
-                Some((_, count)) => *count += 1,
-                None => counts.push(((x, axis), 1)),
-            }
+            *counts.entry((x, axis)).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|&(key, count)| (count, std::cmp::Reverse(key)));
         let Some(((x, axis), count)) = most.filter(|&(_, count)| 2 * count > self.members.len())

@@ -54,7 +54,7 @@ impl Facts {
 
     fn slices(&self, g: &Graph, node: &Node<Op>, evaluate: Evaluate<'_>) -> Option<Vec<Along>> {
         let (shape, x) = (node.ty.shape(), node.inputs.first().copied());
-        let from = |axis: usize| x.map_or(None, |x| self.along(x, axis).clone());
+        let from = |axis: usize| x.and_then(|x| self.along(x, axis).clone());
         let all = |c: f64| shape.iter().map(|&n| usable(c).then(|| vec![Some(c); n])).collect();
         let each = |f: &dyn Fn(usize) -> Along| Some((0..shape.rank()).map(f).collect());
         match &node.op {
