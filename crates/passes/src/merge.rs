@@ -10,8 +10,10 @@
 //!
 //! What is concatenated is written and read once more, unless it is *fixed*, made of constants and
 //! variables that the step does not assign: a plan computes that once. It must cost less than half of
-//! what is saved, the common operand read once instead of each time. Slices of one value along one axis
-//! are that value, seen as a matrix. Nothing is joined that takes more than `max_bytes`. Class: rounding,
+//! what is saved, the common operand read once instead of each time, and that must be much larger than
+//! each product: a product that is read where it was written is in the cache, a part of many is not.
+//! Slices of one value along one axis are that value, seen as a matrix. Nothing is joined that takes more
+//! than `max_bytes`, and nothing of a graph that assigns, unless `in_training`. Class: rounding,
 //! for kernels may add up wide and narrow products in different orders. Cost: O(nodes), and sorting groups.
 //! Run after [`hoist`](crate::Hoist) and [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
 
@@ -35,13 +37,18 @@ const RIGHT: &str = "common_right";
 pub struct Merge {
     /// Most bytes that joined products take, for all of them live as long as one.
     pub max_bytes: usize,
+    /// Joins products of graphs that assign, too: of training steps, which gain by it or lose.
+    pub in_training: bool,
 }
 
 impl Default for Merge {
     fn default() -> Merge {
-        Merge { max_bytes: 64 << 20 }
+        Merge { max_bytes: 64 << 20, in_training: false }
     }
 }
+
+/// Times a product that a common operand is large: measured where it pays.
+const LARGE: u64 = 16;
 
 impl Pass for Merge {
     fn name(&self) -> &'static str {
@@ -57,6 +64,9 @@ impl Pass for Merge {
     }
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
+        if !self.in_training && g.roots().iter().any(|root| root.target.is_some()) {
+            return Ok(Outcome::Unchanged);
+        }
         cx.step(g.len() as u64);
         let levels = levels(g);
         let groups = self.groups(g, &levels, cx);
@@ -146,6 +156,9 @@ impl Merge {
             Some(bytes) if bytes.taken > self.max_bytes as u64 => "it takes too much memory",
             Some(bytes) if bytes.spent.saturating_mul(2) >= bytes.saved => {
                 "putting operands together costs more than it saves"
+            }
+            Some(bytes) if bytes.shared < bytes.largest.saturating_mul(LARGE) => {
+                "the common operand is small"
             }
             Some(bytes) => return Some(bytes.saved - bytes.spent),
         };

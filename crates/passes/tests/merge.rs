@@ -103,8 +103,9 @@ proptest! {
         sizes in any::<[u8; 3]>(),
         key in any::<u64>(),
     ) {
-        // What is common is large beside what is put together.
+        // What is common is large beside what is put together, and beside each product.
         let [m, k, w] = sizes.map(|s| 1 + s as usize % 3);
+        let k = 112 + k;
         let sizes = match kind {
             Kind::Left { .. } => [m + 40 * n, k, w],
             Kind::Right => [m, k, w + 40 * n],
@@ -128,7 +129,7 @@ proptest! {
 #[test]
 fn slices_of_one_value_are_not_copied() {
     for axis in [0, 1] {
-        let new = merged(&graph(Kind::Steps(axis), 6, None, [2, 3, 4])).0.unwrap();
+        let new = merged(&graph(Kind::Steps(axis), 6, None, [2, 64, 4])).0.unwrap();
         assert_eq!((products(&new), concats(&new)), (vec![vec![12, 4]], 0), "{new}");
     }
 }
@@ -140,7 +141,7 @@ fn it_leaves_what_costs_more_than_it_saves() {
     assert!(new.is_none());
     assert!(ledger.to_string().contains("costs more than it saves"), "{ledger}");
     let (new, ledger) = run(
-        &Merge { max_bytes: 1000 },
+        &Merge { max_bytes: 1000, ..Merge::default() },
         &graph(Kind::Left { repeated: true }, 3, Some(2), [64, 8, 4]),
         &mut PassCx::reference(Level::Default),
     );
@@ -154,7 +155,7 @@ fn it_leaves_products_that_need_each_other_and_slices_with_holes() {
     g.output("y", x.matmul(w).tanh().matmul(w).id());
     assert!(merged(&g).0.is_none(), "one needs the other");
     let g = Graph::new();
-    let (x, w) = (g.input("x", F32, [64, 5, 8]), g.input("w", F32, [8, 4]));
+    let (x, w) = (g.input("x", F32, [2, 5, 64]), g.input("w", F32, [64, 4]));
     for i in [0, 2, 4] {
         g.output("y", x.slice(1, i..i + 1).squeeze(1).matmul(w).id());
     }
@@ -163,7 +164,7 @@ fn it_leaves_products_that_need_each_other_and_slices_with_holes() {
 
 /// A network recorded step by step, as loops in Rust unroll: its last state, and its weights.
 fn unrolled(g: &Graph) -> (Var<'_>, [Var<'_>; 2]) {
-    let (x, w) = (g.input("x", F64, [3, 2, 4]), g.input("w", F64, [4, 4]));
+    let (x, w) = (g.input("x", F64, [3, 2, 64]), g.input("w", F64, [64, 4]));
     let v = g.input("v", F64, [4, 4]);
     let mut h = g.input("h", F64, [2, 4]);
     for i in 0..3 {
@@ -216,16 +217,36 @@ fn products_of_one_level_join_though_others_lie_between() {
 fn fixed_weights_are_put_together_once() {
     let p = Params::seeded(3);
     let g = Graph::new();
-    let x = g.input("x", F32, [1, 8]);
+    let x = g.input("x", F32, [1, 64]);
     for name in ["a", "b", "c"] {
-        let w = p.param(name, [8, 64], Init::normal(0.0, 1.0));
+        let w = p.param(name, [64, 4], Init::normal(0.0, 1.0));
         g.output(name, x.matmul(g.param(&w)).id());
     }
-    assert_eq!(products(&merged(&g).0.unwrap()), [[1, 192]]);
+    assert_eq!(products(&merged(&g).0.unwrap()), [[1, 12]]);
+}
+
+#[test]
+fn it_leaves_what_is_small_beside_its_products() {
+    let (new, ledger) = merged(&graph(Kind::Steps(0), 6, None, [2, 30, 4]));
+    assert!(new.is_none() && ledger.to_string().contains("operand is small"), "{ledger}");
+}
+
+#[test]
+fn a_training_step_is_left_alone_unless_it_is_asked_for() {
+    let p = Params::seeded(3);
+    let g = Graph::new();
+    let (h, _) = unrolled(&g);
+    let count = g.param(&p.param("count", [], Init::zeros()));
+    g.output("h", h.id());
+    g.assign("count", count.id(), (count + 1.0).id());
+    assert!(merged(&g).0.is_none());
+    let asked = Merge { in_training: true, ..Merge::default() };
+    let new = run(&asked, &g, &mut PassCx::reference(Level::Default)).0.unwrap();
+    assert_eq!(products(&new).len(), 4, "{new}");
 }
 
 #[test]
 fn exact_levels_are_left_alone() {
-    let g = graph(Kind::Steps(0), 3, None, [2, 3, 4]);
+    let g = graph(Kind::Steps(0), 3, None, [2, 64, 4]);
     assert!(run(&Merge::default(), &g, &mut PassCx::reference(Level::Exact)).0.is_none());
 }

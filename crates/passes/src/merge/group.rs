@@ -34,9 +34,12 @@ pub(super) struct Steps {
     count: usize,
 }
 
-/// Bytes that a group costs and saves, and that its product, or operand, takes.
+/// Bytes that a group costs and saves, and that its product, or operand, takes; of the common operand,
+/// and of the largest product.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes {
+    pub(super) shared: u64,
+    pub(super) largest: u64,
     pub(super) spent: u64,
     pub(super) saved: u64,
     pub(super) taken: u64,
@@ -160,8 +163,9 @@ impl Group {
             let other = self.other(g, id);
             repeated(g, other).filter(|_| self.common == Common::Left).unwrap_or(other)
         };
-        let (mut result, mut operand) = (0u64, 0u64);
+        let (mut result, mut operand, mut largest) = (0u64, 0u64, 0);
         for &id in &self.members {
+            largest = size(id).max(largest);
             result = result.checked_add(size(id))?;
             operand = operand.checked_add(size(source(id)))?;
         }
@@ -174,8 +178,9 @@ impl Group {
         // A repeated weight is read once.
         let shared = self.shared(g);
         let shared = repeated(g, shared).unwrap_or(shared);
-        let saved = size(shared).checked_mul(self.members.len() as u64 - 1)?;
-        Some(Bytes { spent, saved, taken: result.max(operand) })
+        let shared = size(shared);
+        let saved = shared.checked_mul(self.members.len() as u64 - 1)?;
+        Some(Bytes { shared, largest, spent, saved, taken: result.max(operand) })
     }
 
     /// The one product, in the new graph, where nodes of `g` went to `places`.
