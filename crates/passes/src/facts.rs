@@ -2,7 +2,7 @@
 
 use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
-use pleach_tensor::DType;
+use pleach_tensor::{DType, Tensor};
 
 /// Operators that a proof looks through: bounds its work to a constant.
 const DEPTH: usize = 5;
@@ -30,6 +30,28 @@ impl Range {
         range(g, id, DEPTH)
     }
 
+    /// What is proved about all values, from all that they are made of, constants too.
+    pub(crate) fn of_all(g: &Graph, live: &[bool]) -> Vec<Range> {
+        let mut all: Vec<Range> = vec![Range::ANY; g.len()];
+        for id in g.ids().filter(|id| live[id.index()]) {
+            all[id.index()] = match &g.node(id).op {
+                Op::Constant(c) if c.value().dtype().is_float() => Range::of_constant(c.value()),
+                _ => step(g, id, &|x| all[x.index()]),
+            };
+        }
+        all
+    }
+
+    fn of_constant(value: &Tensor) -> Range {
+        let hull = |range: Range, v: f64| Range {
+            low: range.low.min(v),
+            high: range.high.max(v),
+            nan: range.nan || v.is_nan(),
+        };
+        let all = value.to_f64s();
+        all.first().map_or(Range::ANY, |&v| all.iter().copied().fold(Range::new(v, v), hull))
+    }
+
     /// Neither infinite nor NaN?
     pub fn is_finite(self) -> bool {
         self.is_within(f64::MIN, f64::MAX)
@@ -42,6 +64,17 @@ impl Range {
 
     fn map(self, f: impl Fn(f64) -> f64) -> Range {
         Range { low: f(self.low), high: f(self.high), nan: self.nan }
+    }
+
+    /// The range of a sum of so many values of this range, in any order.
+    fn times(self, terms: usize, dtype: DType) -> Range {
+        // Twice the largest sum is room for rounding as long as all errors together are less than it.
+        let terms = terms as f64;
+        let most = 2.0 * terms * self.low.abs().max(self.high.abs());
+        if self.nan || !most.is_finite() || terms * dtype.epsilon() > 0.5 {
+            return Range::ANY;
+        }
+        Range::new(-most, most).rounded(dtype)
     }
 
     fn union(self, o: Range) -> Range {
@@ -77,6 +110,11 @@ impl Range {
 }
 
 fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
+    step(g, id, &|x| if depth == 0 { Range::ANY } else { range(g, x, depth - 1) })
+}
+
+/// The range of a value, by those of its operands.
+fn step(g: &Graph, id: NodeId, of: &dyn Fn(NodeId) -> Range) -> Range {
     let node = g.node(id);
     if let Op::Full(full) = &node.op {
         let v = full.value();
@@ -89,10 +127,7 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
             _ => Range::new(-1e19, 1e19),
         };
     }
-    if depth == 0 {
-        return Range::ANY;
-    }
-    let x = |slot: usize| node.inputs.get(slot).map_or(Range::ANY, |&x| range(g, x, depth - 1));
+    let x = |slot: usize| node.inputs.get(slot).map_or(Range::ANY, |&x| of(x));
     let dtype = node.ty.dtype();
     match &node.op {
         Op::Sigmoid(_) => Range { nan: x(0).nan, ..Range::new(0.0, 1.0) },
@@ -128,6 +163,22 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
             Range { low, high: a.max(b), nan: of.nan }.rounded(dtype)
         }
         Op::Mul(_) => x(0).corners(x(1), |a, b| a * b).rounded(dtype),
+        Op::Div(_) => {
+            let by = x(1);
+            if by.low > 0.0 || by.high < 0.0 {
+                x(0).corners(by, |a, b| a / b).rounded(dtype)
+            } else {
+                Range::ANY
+            }
+        }
+        Op::MatMul(_) => {
+            let terms = g.ty(node.inputs[0]).shape().last().copied().unwrap_or(0);
+            x(0).corners(x(1), |a, b| a * b).times(terms, dtype)
+        }
+        Op::Sum(_) => {
+            let terms = g.ty(node.inputs[0]).numel() / node.ty.numel().max(1);
+            x(0).times(terms, dtype)
+        }
         Op::Maximum(_) => Range { low: x(0).low.max(x(1).low), ..x(0).union(x(1)) },
         Op::Minimum(_) => Range { high: x(0).high.min(x(1).high), ..x(0).union(x(1)) },
         Op::Select(_) => x(1).union(x(2)),
@@ -137,7 +188,12 @@ fn range(g: &Graph, id: NodeId, depth: usize) -> Range {
         | Op::Checkpoint(_)
         | Op::Reshape(_)
         | Op::Permute(_)
-        | Op::Broadcast(_) => x(0),
+        | Op::Broadcast(_)
+        | Op::Flip(_)
+        | Op::Slice(_)
+        | Op::Windows(_) => x(0),
+        Op::Pad(pad) if pad.value().is_nan() => Range::ANY,
+        Op::Pad(pad) => x(0).union(Range::new(pad.value(), pad.value())),
         _ => Range::ANY,
     }
 }
@@ -179,5 +235,12 @@ mod tests {
         assert!(!of(c.exp() * c.tanh()).is_finite(), "∞·0");
         assert!(!of(c.tanh().sqrt()).is_finite(), "the root of a negative number");
         assert!(of(c.abs()).is_within(0.0, 1e20));
+        let (t, far) = (c.tanh(), g.full(F32, [3], 1e30));
+        assert!(of(t / 2.0).is_within(-0.51, 0.51) && !of(t / t).is_finite());
+        assert!(of(t.sum_all()).is_within(-7.0, 7.0) && !of(x.sum_all()).is_finite());
+        let products = |v: Var<'_>| of(v.reshape([1, 3]).matmul(v.reshape([3, 1])));
+        assert!(products(t).is_within(-7.0, 7.0) && !products(far).is_finite(), "it overflows");
+        let padded = of((t.slice(0, 0..2) + 2.0).pad(&[(1, 0)]));
+        assert!(padded.is_within(-0.01, 3.01) && !padded.is_within(0.5, 4.0), "zeros around it");
     }
 }

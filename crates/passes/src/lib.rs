@@ -24,6 +24,7 @@ mod contract;
 mod defer;
 mod facts;
 mod family;
+mod fixed;
 mod fold;
 mod fuse;
 mod hoist;

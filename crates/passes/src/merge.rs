@@ -13,9 +13,9 @@
 //! what is saved, the common operand read once instead of each time, and that must be much larger than
 //! each product: a product that is read where it was written is in the cache, a part of many is not.
 //! Slices of one value along one axis are that value, seen as a matrix. Nothing is joined that takes more
-//! than `max_bytes`, and nothing of a graph that assigns, unless `in_training`. Class: rounding,
-//! for kernels may add up wide and narrow products in different orders. Cost: O(nodes), and sorting groups.
-//! Run after [`hoist`](crate::Hoist) and [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
+//! than `max_bytes`. Class: rounding, for kernels may add up wide and narrow products in different orders.
+//! Cost: O(nodes), and sorting groups. Run after [`hoist`](crate::Hoist) and
+//! [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
 
 mod group;
 
@@ -25,6 +25,7 @@ use pleach_graph::{Node, NodeId, Rewrite};
 use pleach_ops::{Graph, Op};
 
 use crate::claims::live_uses;
+use crate::fixed::fixed;
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
 use group::{Common, Group};
 
@@ -37,18 +38,15 @@ const RIGHT: &str = "common_right";
 pub struct Merge {
     /// Most bytes that joined products take, for all of them live as long as one.
     pub max_bytes: usize,
-    /// Joins products of graphs that assign, too: of training steps, which gain by it or lose.
-    pub in_training: bool,
+    /// Times the bytes of each product that the common operand must have.
+    pub large: u64,
 }
 
 impl Default for Merge {
     fn default() -> Merge {
-        Merge { max_bytes: 64 << 20, in_training: false }
+        Merge { max_bytes: 64 << 20, large: 16 }
     }
 }
-
-/// Times a product that a common operand is large: measured where it pays.
-const LARGE: u64 = 16;
 
 impl Pass for Merge {
     fn name(&self) -> &'static str {
@@ -64,9 +62,6 @@ impl Pass for Merge {
     }
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
-        if !self.in_training && g.roots().iter().any(|root| root.target.is_some()) {
-            return Ok(Outcome::Unchanged);
-        }
         cx.step(g.len() as u64);
         let levels = levels(g);
         let groups = self.groups(g, &levels, cx);
@@ -132,7 +127,8 @@ impl Merge {
                 candidates[at].members.push(id);
             }
         }
-        candidates.retain_mut(|group| group.members.len() > 1 && group.find_steps(g));
+        candidates.iter_mut().for_each(|group| group.find_steps(g));
+        candidates.retain(|group| group.members.len() > 1);
         let mut groups: Vec<(u64, Group)> = candidates
             .into_iter()
             .filter_map(|group| Some((self.saved(g, &fixed, &group, cx)?, group)))
@@ -157,7 +153,7 @@ impl Merge {
             Some(bytes) if bytes.spent.saturating_mul(2) >= bytes.saved => {
                 "putting operands together costs more than it saves"
             }
-            Some(bytes) if bytes.shared < bytes.largest.saturating_mul(LARGE) => {
+            Some(bytes) if bytes.shared < bytes.largest.saturating_mul(self.large) => {
                 "the common operand is small"
             }
             Some(bytes) => return Some(bytes.saved - bytes.spent),
@@ -216,20 +212,4 @@ fn levels(g: &Graph) -> Vec<u32> {
             .unwrap_or(0);
     }
     levels
-}
-
-/// For every node: is it made of constants, and of variables that keep their values?
-fn fixed(g: &Graph) -> Vec<bool> {
-    let assigned: HashSet<NodeId> = g.roots().iter().filter_map(|root| root.target).collect();
-    let mut fixed = vec![false; g.len()];
-    for id in g.ids() {
-        fixed[id.index()] = g
-            .peek(id, |node| match node.op {
-                Op::Variable(_) => !assigned.contains(&id),
-                Op::Constant(_) | Op::Full(_) => true,
-                _ => !node.inputs.is_empty() && node.inputs.iter().all(|x| fixed[x.index()]),
-            })
-            .unwrap_or(false);
-    }
-    fixed
 }

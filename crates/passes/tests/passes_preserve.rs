@@ -33,7 +33,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
-        Arc::new(Merge { in_training: true, ..Merge::default() }),
+        Arc::new(Merge { large: 0, ..Merge::default() }),
         Arc::new(Absorb),
         Arc::new(Associate),
         Arc::new(Winograd::default()),

@@ -123,11 +123,11 @@ impl Group {
         g.node(self.members[0]).inputs[usize::from(self.common == Common::Right)]
     }
 
-    /// Looks whether the rows are slices of one value: if some are, these are the members, or
-    /// those that are not, whichever are more. Is more than one left?
-    pub(super) fn find_steps(&mut self, g: &Graph) -> bool {
+    /// If most of the other operands are slices of one value, without a hole between them, only these
+    /// products are members from here on.
+    pub(super) fn find_steps(&mut self, g: &Graph) {
         if self.common == Common::Left {
-            return true;
+            return;
         }
         let of = |id: &NodeId| step(g, self.other(g, *id));
         let steps: Vec<_> = self.members.iter().map(of).collect();
@@ -139,7 +139,7 @@ impl Group {
         let most = counts.into_iter().max_by_key(|&(key, count)| (count, std::cmp::Reverse(key)));
         let Some(((x, axis), count)) = most.filter(|&(_, count)| 2 * count > self.members.len())
         else {
-            return true;
+            return;
         };
         let is = |step: &Option<(NodeId, usize, usize)>| {
             step.filter(|&(of, along, _)| (of, along) == (x, axis)).map(|(.., i)| i)
@@ -153,7 +153,6 @@ impl Group {
             self.members = members;
             self.steps = Some(Steps { of: x, axis, at, first, count });
         }
-        self.members.len() > 1
     }
 
     /// What joining them costs and saves. `None` if that cannot be counted.

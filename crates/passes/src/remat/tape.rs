@@ -4,6 +4,7 @@ use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op};
 
 use crate::Totals;
+use crate::fixed::fixed;
 
 /// A graph as a tape: what comes up to the first output, and what comes after it and uses values of
 /// before.
@@ -51,18 +52,11 @@ impl<'g> Tape<'g> {
             forward: (0..n).collect(),
             backward: vec![None; n],
         };
-        let assigned: Vec<usize> =
-            roots.iter().filter_map(|root| root.target).map(|target| target.index()).collect();
-        let (mut dense, mut fixed) = (vec![true; n], vec![false; n]);
+        // What a plan computes once.
+        let (mut dense, fixed) = (vec![true; n], fixed(g));
         for i in (0..n).filter(|&i| tape.live[i]) {
             let node = g.node(NodeId::new(i));
             let first = node.inputs.first().map(|x| x.index());
-            // A plan computes it once, if it has room for it.
-            fixed[i] = match node.op {
-                Op::Input(_) => false,
-                Op::Variable(_) => !assigned.contains(&i),
-                _ => node.inputs.iter().all(|x| fixed[x.index()]),
-            };
             match first {
                 Some(x) if is_view(&node.op, dense[x]) => {
                     tape.base[i] = tape.base[x];

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use pleach_graph::{Node, NodeId, NodeMap, Rewrite};
-use pleach_ops::shape::slice::Range;
-use pleach_ops::{Add, Broadcast, Concat, Constant, Full, Graph, MatMul, Op, Reshape, Slice, Take};
+use pleach_ops::{Add, Broadcast, Concat, Constant, Full, Graph, MatMul, Op, Reshape, Take, Var};
 use pleach_tensor::{I64, Tensor, Type};
 
 use super::axes::{Form, lengths, places, some};
@@ -66,18 +65,6 @@ impl Builder<'_> {
         let ty = || node.ty.with_shape(lengths(node.ty.shape(), &step.computed)).ok();
         match &node.op {
             Op::Full(full) => return Some(new.push(Full::new(&ty()?, full.value()).into(), &[])),
-            Op::Constant(c) => {
-                let value = (0..node.ty.rank()).fold(c.value().clone(), |value, axis| {
-                    let len = node.ty.shape()[axis];
-                    let all = step.there[axis].is_none();
-                    if all {
-                        value
-                    } else {
-                        rows(&value, axis, &places(&None, &step.there[axis], len))
-                    }
-                });
-                return Some(new.push(Constant::new(value).into(), &[]));
-            }
             Op::MatMul(_) => return self.product(new, node, step),
             _ => {}
         }
@@ -193,36 +180,16 @@ impl Builder<'_> {
 
 /// Some slices of a value along an axis, in order.
 fn picked(g: &Graph, x: NodeId, axis: usize, places: &[usize]) -> NodeId {
-    let shape = g.ty(x).shape().clone();
+    let value = Var::new(g, x);
     let (first, n) = (places.first().copied().unwrap_or(0), places.len());
-    if n == shape[axis] {
+    if n == value.shape()[axis] {
         return x;
     }
     if places.last() == Some(&(first + n - 1)) {
-        let whole = |&stop: &usize| Range { start: 0, stop, step: 1 };
-        let mut ranges: Vec<Range> = shape.iter().map(whole).collect();
-        ranges[axis] = Range { start: first, stop: first + n, step: 1 };
-        return g.push(Slice::new(&ranges).into(), &[x]);
+        return value.slice(axis as i64, first..first + n).id();
     }
-    let all = Tensor::new([n], places.iter().map(|&i| i as i64).collect::<Vec<_>>());
-    let Ok(indices) = all else { return x };
-    debug_assert_eq!(indices.dtype(), I64);
+    let indices = Type::new(I64, [n]).map(|ty| Tensor::build_i64(&ty, |i| places[i] as i64));
+    let Ok(indices) = indices else { return x };
     let indices = g.push(Constant::new(indices).into(), &[]);
     g.push(Take::new(axis).into(), &[x, indices])
-}
-
-/// Some slices of a constant along an axis, in order.
-fn rows(value: &Tensor, axis: usize, places: &[usize]) -> Tensor {
-    let (shape, inner) = (value.shape(), value.shape().strides()[axis]);
-    let Ok(ty) = value.ty().with_shape(shape.with_axis(axis, places.len())) else {
-        return value.clone();
-    };
-    let (n, len) = (places.len(), shape[axis]);
-    let from = |i: usize| (i / (inner * n) * len + places[i / inner % n]) * inner + i % inner;
-    if value.dtype().is_float() {
-        let all = value.to_f64s();
-        return Tensor::build(&ty, |i| all[from(i)]);
-    }
-    let all = value.to_i64s();
-    Tensor::build_i64(&ty, |i| all[from(i)])
 }

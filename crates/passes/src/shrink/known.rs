@@ -2,7 +2,7 @@
 
 use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::{Graph, Op};
-use pleach_tensor::{DType, Tensor, Type};
+use pleach_tensor::{Tensor, Type};
 use smallvec::SmallVec;
 
 use super::axes::{Group, groups};
@@ -18,22 +18,19 @@ const MOST: usize = 1 << 24;
 #[derive(Debug)]
 pub(super) struct Facts {
     known: Vec<Vec<Along>>,
-    bound: Vec<Option<f64>>,
+    finite: Vec<bool>,
 }
 
 impl Facts {
     /// `finite`: is every value said to be finite?
     pub(super) fn of(g: &Graph, live: &[bool], evaluate: Evaluate<'_>, finite: bool) -> Facts {
-        let mut facts = Facts { known: Vec::new(), bound: Vec::new() };
+        let is_finite = |range: &Range| finite || range.is_finite();
+        let finite = Range::of_all(g, live).iter().map(is_finite).collect();
+        let mut facts = Facts { known: Vec::with_capacity(g.len()), finite };
         for id in g.ids() {
             let node = g.node(id);
-            let (mut known, mut bound) = (vec![None; node.ty.rank()], None);
-            if live[id.index()] {
-                known = facts.slices(g, &node, evaluate).unwrap_or(known);
-                bound = if finite { Some(1.0) } else { facts.bounded(g, id, &node) };
-            }
-            facts.known.push(known);
-            facts.bound.push(bound);
+            let known = if live[id.index()] { facts.slices(g, &node, evaluate) } else { None };
+            facts.known.push(known.unwrap_or_else(|| vec![None; node.ty.rank()]));
         }
         facts
     }
@@ -49,7 +46,7 @@ impl Facts {
     }
 
     pub(super) fn is_finite(&self, x: NodeId) -> bool {
-        self.bound[x.index()].is_some()
+        self.finite[x.index()]
     }
 
     fn slices(&self, g: &Graph, node: &Node<Op>, evaluate: Evaluate<'_>) -> Option<Vec<Along>> {
@@ -162,60 +159,6 @@ impl Facts {
             value
         };
         tidy((0..node.ty.shape()[axis]).map(slice).collect())
-    }
-
-    /// No element is larger than this, infinite or NaN.
-    fn bounded(&self, g: &Graph, id: NodeId, node: &Node<Op>) -> Option<f64> {
-        let dtype = node.ty.dtype();
-        if !dtype.is_float() {
-            return Some(match dtype {
-                DType::Bool => 1.0,
-                DType::U8 => 255.0,
-                _ => 1e19,
-            });
-        }
-        let x = |slot: usize| self.bound[node.inputs.get(slot)?.index()];
-        let most = |a: f64, b: f64| a.max(b);
-        let limit = match &node.op {
-            Op::Constant(c) if c.value().numel() <= MOST => {
-                let all = c.value().to_f64s();
-                all.iter()
-                    .all(|v| v.is_finite())
-                    .then(|| all.iter().fold(0.0, |m, v| most(m, v.abs())))
-            }
-            Op::Tanh(_) | Op::Sigmoid(_) | Op::Sin(_) | Op::Cos(_) => x(0).map(|_| 1.0),
-            Op::Cast(_)
-            | Op::Neg(_)
-            | Op::Abs(_)
-            | Op::Reshape(_)
-            | Op::Permute(_)
-            | Op::Broadcast(_)
-            | Op::Windows(_)
-            | Op::Slice(_) => x(0),
-            Op::Pad(pad) => x(0).map(|x| most(x, pad.value().abs())),
-            Op::Add(_) | Op::Sub(_) => x(0).zip(x(1)).map(|(a, b)| a + b),
-            Op::Mul(_) => x(0).zip(x(1)).map(|(a, b)| a * b),
-            Op::Div(_) => {
-                let by = scalar(&g.op(node.inputs[1])).filter(|c| c.abs() >= 1e-30);
-                x(0).zip(by).map(|(x, c)| x / c.abs())
-            }
-            Op::Maximum(_) | Op::Minimum(_) => x(0).zip(x(1)).map(|(a, b)| most(a, b)),
-            Op::Select(_) => x(1).zip(x(2)).map(|(a, b)| most(a, b)),
-            Op::MatMul(_) => {
-                let terms = *g.ty(node.inputs[0]).shape().last()? as f64;
-                x(0).zip(x(1)).map(|(a, b)| terms * a * b)
-            }
-            Op::Sum(_) => {
-                let terms = g.ty(node.inputs[0]).numel() / node.ty.numel().max(1);
-                x(0).map(|x| x * terms as f64)
-            }
-            _ => {
-                let range = Range::of(g, id);
-                range.is_finite().then(|| most(range.low.abs(), range.high.abs()))
-            }
-        };
-        // Room for rounding.
-        limit.filter(|limit| *limit <= 0.5 * dtype.largest())
     }
 }
 

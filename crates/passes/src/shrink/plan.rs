@@ -97,7 +97,7 @@ impl<'a> Plan<'a> {
             need.iter().enumerate().map(keep).collect()
         };
         match &node.op {
-            Op::Constant(_) | Op::Full(_) => form(need, vec![]),
+            Op::Full(_) => form(need, vec![]),
             Op::Broadcast(_) => {
                 let added = need.len() - shapes[0].len();
                 let own = |(i, &n): (usize, &usize)| {
