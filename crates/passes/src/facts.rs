@@ -238,7 +238,9 @@ mod tests {
         let (t, far) = (c.tanh(), g.full(F32, [3], 1e30));
         assert!(of(t / 2.0).is_within(-0.51, 0.51) && !of(t / t).is_finite());
         assert!(of(t.sum_all()).is_within(-7.0, 7.0) && !of(x.sum_all()).is_finite());
+        assert!(!of(t.sum_all()).is_within(-2.9, 2.9), "three times as large");
         let products = |v: Var<'_>| of(v.reshape([1, 3]).matmul(v.reshape([3, 1])));
+        assert!(!products(t).is_within(-2.9, 2.9));
         assert!(products(t).is_within(-7.0, 7.0) && !products(far).is_finite(), "it overflows");
         let padded = of((t.slice(0, 0..2) + 2.0).pad(&[(1, 0)]));
         assert!(padded.is_within(-0.01, 3.01) && !padded.is_within(0.5, 4.0), "zeros around it");

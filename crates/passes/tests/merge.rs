@@ -239,6 +239,36 @@ fn products_of_a_step_of_a_loop_join() {
 }
 
 #[test]
+fn a_product_of_two_groups_is_in_one() {
+    let p = Params::seeded(3);
+    let g = Graph::new();
+    let of = |name: &str, shape| g.param(&p.param(name, shape, Init::normal(0.0, 1.0)));
+    let ([x, y], [a, w]) = (["x", "y"].map(|n| of(n, [2, 64])), ["a", "w"].map(|n| of(n, [64, 2])));
+    for (name, y) in [("xa", x.matmul(a)), ("xw", x.matmul(w)), ("yw", y.matmul(w))] {
+        g.output(name, y.id());
+    }
+    let new = merged(&g).0.unwrap();
+    let elements: usize = products(&new).iter().map(|shape| shape.iter().product::<usize>()).sum();
+    assert_eq!(elements, 12, "{new}");
+}
+
+#[test]
+fn what_a_loop_is_given_is_not_fixed_for_its_step() {
+    let p = Params::seeded(3).dtype(F64);
+    let g = Graph::new();
+    let x = g.input("x", F64, [5, 1, 64]);
+    let [a, b] = ["a", "b"].map(|name| g.param(&p.param(name, [64, 4], Init::normal(0.0, 1.0))));
+    let (last, _) = g.scan(x.slice(0, 0..1).squeeze(0), x, |c, x| {
+        (c + (x.matmul(a).tanh() + x.matmul(b)).sum(All), ())
+    });
+    g.output("last", last.id());
+    g.check().unwrap();
+    let pipeline = Pipeline::new(vec![Arc::new(Merge::default())]);
+    let (.., ledger) = pipeline.optimize(&g, &mut PassCx::reference(Level::Default)).unwrap();
+    assert_eq!(ledger.applications("common_left"), 0, "it would be copied in every step");
+}
+
+#[test]
 fn exact_levels_are_left_alone() {
     let g = graph(Kind::Steps(0), 3, None, [2, 64, 4]);
     assert!(run(&Merge::default(), &g, &mut PassCx::reference(Level::Exact)).0.is_none());

@@ -92,6 +92,23 @@ fn pixels_without_a_weight_are_not_multiplied() {
 }
 
 #[test]
+fn a_mask_that_multiplies_makes_zeros_of_what_is_finite() {
+    let (g, params) = (Graph::eval(), Params::seeded(0).dtype(F64));
+    let mask = known(&g, &[12, 7], |i| if i / 7 < 4 { 0.0 } else { 1.0 });
+    let w = param(&g, &params, "w", &[12, 7]);
+    g.output("y", pixels(&g, &[16, 12]).matmul(w * mask).id());
+    let sample = Sample { inputs: g.inputs(), graph: g };
+    assert_eq!(looked(&Shrink::default(), &sample), ([0; 3], vec![vec![16, 12, 7]]));
+    assert_eq!(looked(&Shrink { finite: true }, &sample), ([1, 0, 0], vec![vec![16, 8, 7]]));
+    // What is made of pixels is finite.
+    let g = Graph::eval();
+    let mask = known(&g, &[12, 7], |i| if i / 7 < 4 { 0.0 } else { 1.0 });
+    let x = pixels(&g, &[16, 12]);
+    g.output("y", x.matmul(x.slice(0, 0..7).t().tanh() * mask).id());
+    assert_eq!(shrunk(g), ([1, 0, 0], vec![vec![16, 8, 7]]));
+}
+
+#[test]
 fn a_unit_without_weights_goes_with_its_activation_and_its_outgoing_weights() {
     let activations: [fn(Var<'static>) -> Var<'static>; 4] =
         [|z| z, |z| z.relu(), |z| z.tanh(), |z| z.gelu()];
