@@ -103,3 +103,52 @@ fn a_recurrent_network_learns_to_sum() {
     }
     assert!(last < 0.02, "{last}");
 }
+
+/// An LSTM that a Rust loop unrolls, after some steps of training: losses and parameters.
+fn unrolled([steps, batch, inner, wide]: [usize; 4], options: Compile) -> (Vec<Tensor>, usize) {
+    let (p, g) = (Params::seeded(0), Graph::train());
+    let (x, y) =
+        (g.input("x", F32, [batch, steps, inner]), g.input("y", F32, [steps, batch, wide]));
+    let weight =
+        |name: &str, rows: usize| g.param(&p.param(name, [rows, 4 * wide], Init::normal(0.0, 0.2)));
+    let (w, v, b) = (weight("w", inner), weight("v", wide), weight("b", 1));
+    let mut h = g.full(F32, [batch, wide], 0.0);
+    let (mut c, mut loss) = (h, g.full(F32, [], 0.0));
+    for t in 0..steps {
+        let z = x.slice(1, t..t + 1).squeeze(1).matmul(w) + h.matmul(v) + b;
+        let gate = |n: usize| z.slice(1, n * wide..(n + 1) * wide);
+        c = gate(0).sigmoid() * c + gate(1).sigmoid() * gate(2).tanh();
+        h = (gate(3).sigmoid() * c.tanh()).dropout(0.2);
+        loss = loss + (h - y.slice(0, t..t + 1).squeeze(0)).square().mean();
+    }
+    let mut step = g.minimize(loss, Sgd::new(0.1)).compile(options).unwrap();
+    let mut state = State::new(&p);
+    let mut values = Vec::new();
+    for i in 0..3 {
+        let of = |shape: [usize; 3], key| {
+            Tensor::normal(&Type::new(F32, shape).unwrap(), Key(i).fold(key), 0.0, 1.0)
+        };
+        let (x, y) = (of([batch, steps, inner], 0), of([steps, batch, wide], 1));
+        values.push(step.run(&mut state, [&x, &y]).unwrap().tensor("loss").unwrap());
+    }
+    values.extend(state.tensors(Kind::Param).into_iter().map(|(_, value)| value));
+    let plan = step.report().plan.as_ref().unwrap();
+    (values, plan.kernels.get("repeat").copied().unwrap_or(0))
+}
+
+#[test]
+fn what_a_program_unrolls_is_rolled_with_the_same_bits() {
+    for sizes in [[7, 1, 5, 6], [9, 3, 4, 8], [6, 33, 40, 64]] {
+        let (want, none) = unrolled(sizes, Compile::unoptimized());
+        let (exact, loops) = unrolled(sizes, Compile::exact());
+        assert_eq!((none, loops), (0, 2), "{sizes:?}");
+        assert_eq!(want, exact, "{sizes:?}");
+        let (default, loops) = unrolled(sizes, Compile::default());
+        assert_eq!(loops, 2, "{sizes:?}");
+        for (a, b) in default.iter().zip(&want) {
+            for (a, b) in a.to_f64s().into_iter().zip(b.to_f64s()) {
+                assert!((a - b).abs() <= 1e-5 * b.abs().max(0.1), "{sizes:?}: {a} {b}");
+            }
+        }
+    }
+}

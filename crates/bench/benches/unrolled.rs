@@ -1,4 +1,5 @@
-//! An LSTM that is unrolled in a Rust loop, with and without the pass `merge`, on one thread.
+//! An LSTM that is unrolled in a Rust loop, as it is and with the passes `merge` and `roll`, on one thread: steps, and
+//! what it takes to compile them.
 //!
 //! ```sh
 //! cargo bench -p pleach-bench --bench unrolled
@@ -43,12 +44,13 @@ fn lstm<'g>(p: &Params, g: &'g Graph, [steps, batch, inner, wide]: [usize; 4]) -
 fn unrolled(criterion: &mut Criterion) {
     // The first is left alone otherwise.
     let merge = Merge { large: 0, ..Merge::default() };
-    let without = Pipeline::default().without("merge");
+    let without = Pipeline::default().without("merge").without("roll");
     let with = without.clone().insert_after("contract", merge);
+    let roll = Pipeline::default();
     for train in [false, true] {
         let mut group = criterion.benchmark_group(if train { "training" } else { "inference" });
         for sizes in SIZES {
-            for (way, pipeline) in [("without", &without), ("merge", &with)] {
+            for (way, pipeline) in [("without", &without), ("merge", &with), ("roll", &roll)] {
                 let (p, g) =
                     (Params::seeded(0), if train { Graph::train() } else { Graph::eval() });
                 let loss = lstm(&p, &g, sizes);
@@ -68,12 +70,33 @@ fn unrolled(criterion: &mut Criterion) {
     }
 }
 
+/// A loop of elementwise steps, as it is and unrolled.
+fn elementwise(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("elementwise");
+    for [elements, steps] in [[10, 8], [10_000, 8], [1_000_000, 8], [10_000, 30]] {
+        for (way, pipeline) in
+            [("loop", Pipeline::default().without("unroll")), ("unroll", Pipeline::default())]
+        {
+            let g = Graph::eval();
+            let x = g.input("x", F32, [elements]);
+            let y = g.repeat(steps, x, |_, x| x + 0.1 * x.sin() * (1.0 - x));
+            let compile = Compile::default().threads(1).pipeline(pipeline);
+            let (mut step, mut state) =
+                (g.infer(y).compile(compile).unwrap(), State::new(&Params::seeded(0)));
+            let feeds = [Tensor::normal(g.inputs()[0].ty(), Key(0), 0.0, 1.0)];
+            group.bench_function(format!("[{elements}, {steps}]/{way}"), |b| {
+                b.iter(|| step.run(&mut state, &feeds).map(drop).unwrap());
+            });
+        }
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2));
-    targets = unrolled
+    targets = unrolled, elementwise
 }
 criterion_main!(benches);

@@ -43,6 +43,7 @@ mod price;
 mod prune;
 mod pull;
 mod remat;
+mod roll;
 pub mod rules;
 #[cfg(feature = "egraph")]
 mod saturate;
@@ -53,6 +54,7 @@ mod stash;
 pub mod testing;
 mod totals;
 mod trace;
+mod unroll;
 mod winograd;
 
 pub use absorb::Absorb;
@@ -79,6 +81,7 @@ pub use price::Price;
 pub use prune::Prune;
 pub use pull::Pull;
 pub use remat::Remat;
+pub use roll::Roll;
 pub use rules::{Guard, Rule, RuleError};
 #[cfg(feature = "egraph")]
 pub use saturate::Saturate;
@@ -88,4 +91,5 @@ pub use simplify::Simplify;
 pub use stash::Stash;
 pub use totals::{Delta, Totals, live_bytes};
 pub use trace::{Cause, Trace};
+pub use unroll::Unroll;
 pub use winograd::Winograd;

@@ -8,8 +8,8 @@ use pleach_ops::{Graph, Op};
 use crate::loops;
 use crate::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Merge,
-    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Share, Shrink, Simplify, Stash,
-    Totals, Winograd,
+    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Simplify,
+    Stash, Totals, Unroll, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -24,7 +24,9 @@ impl Default for Pipeline {
         Pipeline::new(vec![
             // First, so that nothing works on what no output needs.
             Arc::new(Prune),
-            // Before all that changes what was recorded.
+            // Before all that changes what was recorded; loops of a few small steps are none.
+            Arc::new(Unroll::default()),
+            Arc::new(Roll::default()),
             Arc::new(Attend::default()),
             // Before rules, which may make different what two loops compute alike.
             Arc::new(Stash::default()),

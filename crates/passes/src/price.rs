@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use pleach_graph::{Node, NodeId};
+use pleach_graph::{Node, NodeId, Operator};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 
@@ -27,6 +27,7 @@ impl Price {
         let cost = op.cost(x, y);
         let free: u64 =
             x.iter().zip(splats).filter(|(_, s)| **s).map(|(t, _)| t.bytes() as u64).sum();
+        let free = free.saturating_add(splats_of_steps(op));
         let weight = match op {
             Op::Neg(_) | Op::Abs(_) | Op::Not(_) | Op::Add(_) => 1,
             Op::Sub(_) => 2,
@@ -63,6 +64,16 @@ impl Price {
         }
         sum
     }
+}
+
+/// The bytes of splats that all steps of a loop read.
+fn splats_of_steps(op: &Op) -> u64 {
+    let Op::Scan(scan) = op else { return 0 };
+    let nodes = scan.of().body().nodes();
+    let read = nodes.iter().filter(|node| node.op.family().is_none());
+    let splats = read.flat_map(|node| &node.inputs).map(|x| &nodes[x.index()]);
+    let bytes = splats.filter(|x| matches!(x.op, Op::Full(_))).map(|x| x.ty.bytes() as u64);
+    bytes.sum::<u64>().saturating_mul(scan.of().length() as u64)
 }
 
 impl Add for Price {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Merge,
-    Pass, Pick, Pipeline, Prune, Pull, Remat, Share, Shrink, Simplify, Stash, Winograd,
+    Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Simplify, Stash, Unroll,
+    Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -21,6 +22,8 @@ fn passes() -> Vec<Arc<dyn Pass>> {
     vec![
         Arc::new(Prune),
         Arc::new(Attend::default()),
+        Arc::new(Unroll::default()),
+        Arc::new(Roll::default()),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Share),

@@ -95,12 +95,12 @@ fn passes_are_inserted_and_cut_off() {
     let p = || Pipeline::default();
     assert_eq!(
         names(p()),
-        "prune attend stash defer hoist lookup fold simplify pick shrink fold absorb associate pull contract merge winograd join share prune fuse remat prune"
+        "prune unroll roll attend stash defer hoist lookup fold simplify pick shrink fold absorb associate pull contract merge winograd join share prune fuse remat prune"
     );
-    assert_eq!(names(p().prefix(2)), "prune attend");
+    assert_eq!(names(p().prefix(2)), "prune unroll");
     let with =
         names(p().prefix(3).insert_after("prune", Wreck(Damage::None)).insert_after("no", Fold));
-    assert_eq!(with, "prune wreck attend stash fold");
+    assert_eq!(with, "prune wreck unroll roll fold");
 }
 
 /// What stands in the ledger can be left out: operators that are folded, and what dies or is shared, aside.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chain::graph;
 use pleach_passes::{
-    Contract, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Share, Shrink,
-    Simplify, Winograd,
+    Contract, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Roll, Share,
+    Shrink, Simplify, Unroll, Winograd,
 };
 
 fn work(pipeline: &Pipeline, nodes: usize) -> u64 {
@@ -30,6 +30,8 @@ fn is_linear(name: &str, pipeline: &Pipeline, most: u64) {
 fn ten_times_the_nodes_are_ten_times_the_work() {
     let passes: Vec<Arc<dyn Pass>> = vec![
         Arc::new(Prune),
+        Arc::new(Unroll::default()),
+        Arc::new(Roll::default()),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Shrink::default()),
