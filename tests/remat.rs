@@ -210,3 +210,25 @@ fn maxima_and_their_places_stay_one_instruction() {
         assert_eq!((plain.kernels[kernel], least.kernels[kernel]), (2, 2), "{kernel}");
     }
 }
+
+/// What steps of a loop need goes down when they are fused: a limit that is met then costs nothing.
+#[test]
+fn a_limit_is_compared_with_what_loops_take_in_the_end() {
+    let compiled = |compile: Compile| {
+        let (g, params) = (Graph::train(), Params::seeded(3));
+        let w = g.param(&params.param("w", [WIDTH, WIDTH], Init::normal(0.0, 0.25)));
+        let y = g.input("x", F32, [BATCH, WIDTH]).matmul(w).tanh().matmul(w).tanh();
+        let last = g.repeat(100, y, |_, y| {
+            let parts: Vec<Var<'_>> = (1..9).map(|i| (y * i as f64).sin()).collect();
+            let all = parts.iter().map(|a| *a * a.exp()).reduce(|a, b| a * b);
+            all.unwrap_or(y).tanh()
+        });
+        let loss = last.square().mean();
+        g.infer(loss).output("more", (y * last).sum_all()).compile(compile.threads(1)).unwrap()
+    };
+    let step = compiled(Compile::default());
+    let arena = step.report().plan.as_ref().unwrap().arena_bytes as u64;
+    let step = compiled(Compile::default().max_peak_bytes(arena));
+    let ledger = step.report().ledger.to_string();
+    assert!(!ledger.contains("computed_again"), "{ledger}");
+}

@@ -368,6 +368,16 @@ impl<O: Operator> Graph<O> {
         self.append(Node { op, inputs, ty }, Location::caller())
     }
 
+    /// The node that is `op` of `inputs`, if it is recorded: as written, no identity is tried. What was
+    /// recorded outside of a body is not found while the body is.
+    pub fn find(&self, op: &O, inputs: &[NodeId]) -> Option<NodeId> {
+        let mut inputs = Inputs::from_slice(inputs);
+        canonical_order(op, &mut inputs);
+        let inner = self.inner.borrow();
+        let found = inner.tape_of_current().find(op, &inputs);
+        found.map(|index| NodeId::in_frame(inner.current(), index))
+    }
+
     /// Type rule on the types of the operands; no borrow is held while it runs.
     fn infer(&self, op: &O, inputs: &[NodeId]) -> Result<Type, TypeError> {
         let node = |id: NodeId| {

@@ -19,6 +19,16 @@ fn equal_nodes_are_one() {
 }
 
 #[test]
+fn what_is_recorded_is_found() {
+    let g = Graph::new();
+    let (a, b) = (x(&g, "a"), x(&g, "b"));
+    let product = mul(&g, a, b);
+    assert_eq!(g.find(&g.op(product), &[b, a]), Some(product), "in any order");
+    assert_eq!((g.find(&g.op(product), &[a, a]), g.find(&g.op(a), &[])), (None, Some(a)));
+    assert_eq!(g.len(), 3);
+}
+
+#[test]
 fn sources_of_another_type_are_other_nodes() {
     let g = Graph::new();
     let types = [f64x3(), Type::new(F32, [3]).unwrap(), Type::new(I64, [3]).unwrap()];

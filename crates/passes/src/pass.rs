@@ -27,6 +27,12 @@ pub trait Pass: fmt::Debug + Send + Sync {
     fn rules(&self) -> Vec<&'static str> {
         Vec::new()
     }
+
+    /// Does it go by what a run takes? Then the steps of loops are rewritten before it, and not last.
+    fn needs_loops(&self) -> bool {
+        false
+    }
+
     /// Rewrites the graph by building it anew. Keeps number, order, names and types of outputs
     /// and assignments.
     ///

@@ -162,29 +162,43 @@ impl Pattern {
 
     /// The type that [`Pattern::build`] would give, and the price of what it would record: the
     /// operators that are not folded, for not all of their operands are splats.
-    pub(crate) fn estimate(&self, g: &Graph, found: &Match, like: &Type) -> Option<Estimate> {
+    pub(crate) fn estimate(
+        &self,
+        g: &Graph,
+        found: &Match,
+        like: &Type,
+        is_there: &dyn Fn(NodeId) -> bool,
+    ) -> Option<Estimate> {
+        let price = Price::default();
         match self {
             Pattern::Any(name) => {
-                let node = g.node(found.get(name)?);
+                let id = found.get(name)?;
+                let node = g.node(id);
                 let splat = matches!(node.op, Op::Full(_));
-                Some(Estimate { ty: node.ty.clone(), splat, price: Price::default() })
+                Some(Estimate { ty: node.ty.clone(), splat, price, id: Some(id) })
             }
             Pattern::Splat(_) | Pattern::Number(_) => {
                 let (ty, _) = self.splat(g, found, like)?;
-                Some(Estimate { ty, splat: true, price: Price::default() })
+                Some(Estimate { ty, splat: true, price, id: None })
             }
             Pattern::Apply(name, op, args) => {
                 let op = found.operator(g, name, op.as_ref())?;
-                let of: SmallVec<[Estimate; 4]> =
-                    args.iter().map(|a| a.estimate(g, found, like)).collect::<Option<_>>()?;
+                let of: SmallVec<[Estimate; 4]> = args
+                    .iter()
+                    .map(|a| a.estimate(g, found, like, is_there))
+                    .collect::<Option<_>>()?;
                 let types: SmallVec<[&Type; 4]> = of.iter().map(|e| &e.ty).collect();
                 let splats: SmallVec<[bool; 4]> = of.iter().map(|e| e.splat).collect();
                 let ty = op.infer(&types).ok()?;
                 let splat = splats.iter().all(|s| *s);
-                let own =
-                    if splat { Price::default() } else { Price::of(&op, &types, &splats, &ty) };
+                let inputs = of.iter().map(|e| e.id).collect::<Option<SmallVec<[NodeId; 4]>>>();
+                let id = inputs.and_then(|inputs| g.find(&op, &inputs)).filter(|id| is_there(*id));
+                if id.is_some() {
+                    return Some(Estimate { ty, splat, price, id });
+                }
+                let own = if splat { price } else { Price::of(&op, &types, &splats, &ty) };
                 let price = of.iter().fold(own, |sum, e| sum + e.price);
-                Some(Estimate { ty, splat, price })
+                Some(Estimate { ty, splat, price, id: None })
             }
         }
     }
@@ -207,6 +221,8 @@ pub(crate) struct Estimate {
     pub(crate) ty: Type,
     splat: bool,
     pub(crate) price: Price,
+    /// Where it is, if it is there already.
+    id: Option<NodeId>,
 }
 
 /// Tries the operands of an operator in every order that means the same, then what is left.

@@ -134,7 +134,11 @@ impl Pipeline {
                 now.enter("copy", g, Outcome::Changed(copy, map), cx, ledger)?;
             }
         }
+        let mut in_loops = !self.without.iter().any(|name| name == loops::NAME);
         for pass in &self.passes {
+            if pass.needs_loops() && std::mem::take(&mut in_loops) {
+                self.rewrite_loops(g, &mut now, cx, ledger)?;
+            }
             let current = now.graph(g);
             let before = cfg!(debug_assertions).then(|| current.structural_hash());
             let outcome = pass.run(current, cx)?;
@@ -144,12 +148,8 @@ impl Pipeline {
             }
             now.enter(pass.name(), g, outcome, cx, ledger)?;
         }
-        let current = now.graph(g);
-        let is_loop = |id| current.peek(id, |node| matches!(node.op, Op::Scan(_))) == Some(true);
-        let has_loops = current.ids().any(is_loop);
-        if has_loops && !self.without.iter().any(|name| name == loops::NAME) {
-            let outcome = loops::run(self, current, cx)?;
-            now.enter(loops::NAME, g, outcome, cx, ledger)?;
+        if in_loops {
+            self.rewrite_loops(g, &mut now, cx, ledger)?;
         }
         debug_assert!(ledger.adds_up(), "the ledger does not add up:\n{ledger}");
         if let Some(graph) = now.built {
@@ -158,6 +158,23 @@ impl Pipeline {
         let (copy, map) = g.rebuild(|_, _, _, _| Rewrite::Keep);
         cx.ran("copy", g, &copy, &map);
         Ok((copy, map))
+    }
+
+    /// Runs the passes on what one step of each loop does.
+    fn rewrite_loops(
+        &self,
+        g: &Graph,
+        now: &mut Now,
+        cx: &mut PassCx<'_>,
+        ledger: &mut Ledger,
+    ) -> Result<(), PassError> {
+        let current = now.graph(g);
+        let is_loop = |id| current.peek(id, |node| matches!(node.op, Op::Scan(_))) == Some(true);
+        if !current.ids().any(is_loop) {
+            return Ok(());
+        }
+        let outcome = loops::run(self, current, cx)?;
+        now.enter(loops::NAME, g, outcome, cx, ledger)
     }
 
     /// As [`Pipeline::run`], with a ledger of its own.

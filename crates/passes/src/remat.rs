@@ -66,6 +66,11 @@ impl Pass for Remat {
         vec![RULE]
     }
 
+    /// Plans are of what loops take in the end.
+    fn needs_loops(&self) -> bool {
+        true
+    }
+
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         cx.step(g.len() as u64);
         let checkpoint = |epoch: u32| {

@@ -122,9 +122,11 @@ impl Simplify {
             }
             let Some(found) = rule.left.matches(new, op, inputs) else { continue };
             cx.step(found.steps);
+            // What something else uses as well costs nothing.
+            let is_there = |id| claims.get(id) > 0 && !found.inner.contains(&id);
             let fits = rule
                 .right
-                .estimate(new, &found, &ty)
+                .estimate(new, &found, &ty, &is_there)
                 .filter(|right| right.ty == ty)
                 .ok_or("the right side has another type");
             let allowed = proved(rule, new, &found).and(fits).and_then(|right| {

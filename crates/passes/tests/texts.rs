@@ -54,6 +54,27 @@ fn share_makes_two_equal_sigmoids_one() {
 }
 
 #[test]
+fn what_is_there_for_another_use_costs_nothing() {
+    let text =
+        |outputs: &str| format!("{X}%1 = neg %x\n%2 = sin %x\n%3 = neg %2\nreturn %3{outputs}");
+    check(
+        Simplify::default(),
+        &text("\nreturn %1"),
+        expect![[r#"
+            %0 = input(name:"x",position:0,ty:"f32[3]") : f32[3]
+            %1 = neg %0 : f32[3]
+            %2 = sin %0 : f32[3]
+            %3 = sin %1 : f32[3]
+            return %3
+            return %1
+        "#]],
+    );
+    // Not beside a value that nothing needs, nor where the sine stays.
+    check_unchanged(Simplify::default(), &text(""));
+    check_unchanged(Simplify::default(), &text("\nreturn %1\nreturn %2"));
+}
+
+#[test]
 fn share_keeps_draws_of_different_keys() {
     let text = "%1 = constant(ty:\"i64[]\",data:[1])\n%2 = constant(ty:\"i64[]\",data:[2])
         %3 = uniform(ty:\"f32[3]\") %1\n%4 = uniform(ty:\"f32[3]\") %2

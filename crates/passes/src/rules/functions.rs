@@ -24,6 +24,11 @@ pub(super) fn rules() -> Vec<Rule> {
 
         tanh_odd:          R, R "-tanh(-x) = tanh(x)"        neg(tanh(neg(x))) => tanh(x);
         sin_odd:           R, R "-sin(-x) = sin(x)"          neg(sin(neg(x))) => sin(x);
+        // Where -x is there already.
+        neg_tanh:          R, R "-tanh(x) = tanh(-x)"        neg(tanh(x)) => tanh(neg(x));
+        neg_sin:           R, R "-sin(x) = sin(-x)"          neg(sin(x)) => sin(neg(x));
+        neg_tanh_scaled:   R, R "-tanh(x·a) = tanh(x·(-a))"  neg(tanh(mul(x, c))) => tanh(mul(x, neg(c)));
+        neg_sin_scaled:    R, R "-sin(x·a) = sin(x·(-a))"    neg(sin(mul(x, c))) => sin(mul(x, neg(c)));
         cos_even:          R, R "cos(-x) = cos(x)"           cos(neg(x)) => cos(x);
     }
 }

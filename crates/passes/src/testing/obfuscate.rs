@@ -56,6 +56,6 @@ fn reversed(rule: &Rule, g: &Graph, id: NodeId) -> Option<NodeId> {
     };
     rule.left.words().iter().all(|word| found.get(word).is_some()).then_some(())?;
     rule.guard(g, &found).ok()?;
-    rule.left.estimate(g, &found, &ty).filter(|left| left.ty == ty)?;
+    rule.left.estimate(g, &found, &ty, &|_| false).filter(|left| left.ty == ty)?;
     rule.left.build(g, &found, &ty)
 }

@@ -68,6 +68,8 @@ struct Case {
     bools: usize,
     facts: usize,
     constants: usize,
+    /// Is what the right side is an operator of there already, for another use?
+    beside: bool,
 }
 
 impl Case {
@@ -124,9 +126,17 @@ impl Case {
             let value = self.word(&graph, rule, word, words.len());
             words.push((word, value));
         }
+        let beside: Vec<Var<'_>> = match &rule.right {
+            Pattern::Apply(_, _, args) if self.beside => {
+                let inner = args.iter().filter(|arg| matches!(arg, Pattern::Apply(..)));
+                inner.map(|arg| self.build(&graph, arg, &words, extra)).collect::<Option<_>>()?
+            }
+            _ => Vec::new(),
+        };
         let y = self.build(&graph, &rule.left, &words, extra)?;
         let words = words.iter().map(|(w, v)| (*w, v.id())).collect();
         graph.output("y", y.id());
+        beside.iter().for_each(|value| graph.output("beside", value.id()));
         let inputs = graph.inputs();
         graph.check().ok()?;
         Some((Sample { graph, inputs }, words))
@@ -167,6 +177,13 @@ fn splats(rule: &Rule) -> usize {
 /// # Errors
 /// The first disagreement, or that the rule never fired.
 pub fn holds(rule: &Rule, extra: &[Op]) -> Result<Held, String> {
+    let held = of(rule, extra, false)?;
+    let held = if held.fired == 0 { of(rule, extra, true)? } else { held };
+    if held.fired == 0 { Err(format!("{rule}\nnever fired: {held:?}")) } else { Ok(held) }
+}
+
+/// As [`holds`], of all left sides; `beside` says whether parts of the right side are there already.
+fn of(rule: &Rule, extra: &[Op], beside: bool) -> Result<Held, String> {
     let mut held = Held::default();
     let words = any_words(&rule.left);
     let float = [F64, F32];
@@ -186,7 +203,7 @@ pub fn holds(rule: &Rule, extra: &[Op]) -> Result<Held, String> {
                     let step = if splats > 1 { some(shape) } else { 1 };
                     for constants in (0..all).step_by(step) {
                         let shape = Shape::from(shape);
-                        let case = Case { shape, dtype, bools, facts, constants };
+                        let case = Case { shape, dtype, bools, facts, constants, beside };
                         one(rule, &case, extra, &mut held)
                             .map_err(|why| format!("{rule}\n{case:?}\n{why}"))?;
                     }
@@ -194,7 +211,7 @@ pub fn holds(rule: &Rule, extra: &[Op]) -> Result<Held, String> {
             }
         }
     }
-    if held.fired == 0 { Err(format!("{rule}\nnever fired: {held:?}")) } else { Ok(held) }
+    Ok(held)
 }
 
 fn one(rule: &Rule, case: &Case, extra: &[Op], held: &mut Held) -> Result<(), String> {
@@ -355,7 +372,8 @@ fn gradients(
             compared += 1;
         }
         if let Some(both) = &both {
-            let ids: Vec<NodeId> = both.roots()[2..].iter().map(|root| root.value).collect();
+            let grads = both.roots().into_iter().filter(|root| &*root.name == "grad");
+            let ids: Vec<NodeId> = grads.map(|root| root.value).collect();
             let rewritten = interpreted(both, &ids, &feeds).map_err(why)?;
             for (i, want) in want.iter().enumerate() {
                 agree(rule.values, &rewritten[i], want, scale)
