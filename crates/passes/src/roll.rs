@@ -12,7 +12,8 @@
 //! or made so many operators before, or the next part of one value, or what the next (or the step before) step of
 //! another loop made: so gradients go backwards over what the forward loop stacked. Only whole steps that
 //! are alike are taken; what differs at both ends stays as it is. A loop begins where it carries least, and
-//! stacks what is used of all steps, but for views of what it is given.
+//! stacks what is used of all steps, but for views of what it is given. What steps add to a value part by part
+//! (the gradient of what they have slices of) is put together once.
 //!
 //! A step must do more than elementwise operators, which [`unroll`](crate::Unroll) makes one region of,
 //! and must need the step before: else it is no loop, and [`merge`](crate::Merge) makes one product of

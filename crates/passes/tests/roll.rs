@@ -59,7 +59,9 @@ struct Net {
     backwards: bool,
     /// Every output counts, and not the last alone.
     every: bool,
+    /// Gradients too, by weights; by the inputs of all steps.
     train: bool,
+    inputs: bool,
 }
 
 const NET: Net = Net {
@@ -72,6 +74,7 @@ const NET: Net = Net {
     backwards: false,
     every: false,
     train: false,
+    inputs: false,
 };
 
 impl Net {
@@ -81,6 +84,7 @@ impl Net {
         let mut shape = vec![batch, inner];
         shape.insert(axis, steps);
         let x = g.input("x", F64, shape);
+        let x0 = x;
         let of = if self.gates { 4 * wide } else { wide };
         let p = Params::seeded(3).dtype(F64);
         let w = g.param(&p.param("w", [inner, of], Init::normal(0.0, 0.5)));
@@ -108,7 +112,8 @@ impl Net {
         let loss = (y * y).mean();
         g.output("loss", loss.id());
         if self.train {
-            for (i, d) in g.grad(loss, &[w, v, b]).into_iter().enumerate() {
+            let by = if self.inputs { vec![w, v, b, x0] } else { vec![w, v, b] };
+            for (i, d) in g.grad(loss, &by).into_iter().enumerate() {
                 g.output(&format!("d{i}"), d.id());
             }
         }
@@ -118,9 +123,9 @@ impl Net {
 
 fn nets() -> impl Strategy<Value = Net> {
     let size = (6usize..12, 1usize..3, 1usize..4, 1usize..4, 0usize..2);
-    (size, any::<[bool; 4]>()).prop_map(|((steps, batch, inner, wide, axis), of)| {
-        let [gates, backwards, every, train] = of;
-        Net { steps, batch, inner, wide, axis, gates, backwards, every, train }
+    (size, any::<[bool; 5]>()).prop_map(|((steps, batch, inner, wide, axis), of)| {
+        let [gates, backwards, every, train, inputs] = of;
+        Net { steps, batch, inner, wide, axis, gates, backwards, every, train, inputs }
     })
 }
 
@@ -150,6 +155,15 @@ fn a_loop_carries_its_state_and_its_gradient_goes_back() {
     assert_eq!(shapes(&new), [(9, 2, false)]);
     let new = rolled(&Net { train: true, ..NET }.build()).0.unwrap();
     assert_eq!(shapes(&new), [(9, 1, false), (7, 4, true)]);
+    // The gradient of what each step has a slice of is put together once.
+    let g = Net { train: true, inputs: true, ..NET }.build();
+    let pads = |g: &Graph| {
+        let live = g.live();
+        g.ids().filter(|id| live[id.index()] && matches!(g.op(*id), Op::Pad(_))).count()
+    };
+    let new = rolled(&g).0.unwrap();
+    assert_eq!(shapes(&new), [(9, 1, false), (7, 4, true)]);
+    assert_eq!((pads(&g), pads(&new)), (9, 3), "{new}");
 }
 
 /// What must stay: the steps of `step`, of which the last is an output.

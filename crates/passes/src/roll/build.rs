@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use pleach_graph::NodeId;
 use pleach_ops::shape::slice::Range;
-use pleach_ops::{Constant, Graph, Loop, Op, Recorded, Slice, Var};
+use pleach_ops::{Constant, Graph, Loop, Op, Slice, Var};
 use pleach_tensor::{Tensor, Type};
 
 use super::letter::From;
-use super::step::Rolled;
+use super::step::{PartSum, Rolled};
 use super::tape::Tape;
 use crate::all_steps::{Value, all_steps};
 use crate::family::is_view;
@@ -16,9 +16,8 @@ use crate::family::is_view;
 /// A loop that was recorded.
 #[derive(Debug)]
 pub(super) struct Built {
-    recorded: Recorded,
-    /// The result that is the last value of this place of a step.
-    carries: HashMap<usize, usize>,
+    /// The last value of this place of a step.
+    carries: HashMap<usize, NodeId>,
     /// What this place of a step is in all steps.
     stacks: HashMap<usize, NodeId>,
 }
@@ -37,7 +36,7 @@ impl Built {
             return None;
         }
         match self.carries.get(&offset) {
-            Some(&carry) if step + 1 == of.steps => Some(self.recorded.result(new, carry)),
+            Some(&last) if step + 1 == of.steps => Some(last),
             _ => {
                 let stack = Var::new(new, *self.stacks.get(&offset)?);
                 let at = of.slice(step);
@@ -85,6 +84,7 @@ pub(super) fn build(
         let node = &tape.nodes[of.start + i];
         for (slot, from) in letter.from.iter().enumerate() {
             match *from {
+                From::Before(_) if of.sums.iter().any(|sum| sum.add == i) => {}
                 From::Before(n) if n > i => {
                     let carry = (i + of.period - n, at(letter.operand(tape, of.start + i, slot))?);
                     given.insert((i, slot), known(&mut carries, carry));
@@ -138,10 +138,10 @@ pub(super) fn build(
             [From::Of { .. }] if is_view(&node.op) => Some(slices[given[&(i, 0)]]),
             _ => None,
         };
-        let all = match (letter.window, inner) {
-            (Some(_), _) => Some(slices[given[&(i, 0)]]),
-            (None, Some(x)) => all_steps(new, node, &[Value::Stacked(x)], of.steps),
-            (None, None) => None,
+        let all = match (&node.op, inner) {
+            (Op::Slice(_), _) if letter.window.is_some() => Some(slices[given[&(i, 0)]]),
+            (_, Some(x)) => all_steps(new, node, &[Value::Stacked(x)], of.steps),
+            _ => None,
         };
         views.extend(all.map(|id| (i, id)));
     }
@@ -152,8 +152,13 @@ pub(super) fn build(
         let mut values: Vec<NodeId> = Vec::with_capacity(of.period);
         for (i, letter) in of.letters.iter().enumerate() {
             let node = &tape.nodes[of.start + i];
-            if letter.window.is_some() {
+            if letter.window.is_some() && matches!(node.op, Op::Slice(_)) {
                 values.push(sliced[given[&(i, 0)]]);
+                continue;
+            }
+            if let Some(sum) = of.sums.iter().find(|sum| sum.pad == i || sum.add == i) {
+                // Nothing in the loop uses it.
+                values.push(values[sum.part]);
                 continue;
             }
             let operand = |(slot, from): (usize, &From)| match *from {
@@ -179,10 +184,47 @@ pub(super) fn build(
     };
     let recorded = Loop::record(new, (of.steps, of.reverse), &inits, &slices, step)?;
     let numbered = carries.iter().enumerate();
-    let carried = numbered.map(|(number, (offset, _))| (*offset, number)).collect();
+    let last = |(number, (offset, _)): (usize, &(usize, NodeId))| {
+        let asked = of.is_used(tape, of.steps - 1, *offset);
+        asked.then(|| (*offset, recorded.result(new, number)))
+    };
+    let mut last: HashMap<usize, NodeId> = numbered.filter_map(last).collect();
     let stacked = stacks.iter().enumerate();
     views.extend(stacked.map(|(i, &at)| (at, recorded.result(new, carries.len() + i))));
-    Some(Built { recorded, carries: carried, stacks: views })
+    for sum in &of.sums {
+        let letter = &of.letters[sum.add];
+        let own = letter.from.iter().position(|from| *from == From::Before(of.period))?;
+        let init = at(letter.operand(tape, of.start + sum.add, own))?;
+        last.insert(sum.add, joined(new, tape, of, sum, (init, *views.get(&sum.part)?))?);
+    }
+    Some(Built { carries: last, stacks: views })
+}
+
+/// What a carry is after all steps added their parts to it.
+fn joined(
+    new: &Graph,
+    tape: &Tape<'_>,
+    of: &Rolled,
+    sum: &PartSum,
+    (init, parts): (NodeId, NodeId),
+) -> Option<NodeId> {
+    let (Op::Pad(pad), Some((axis, _))) =
+        (&tape.nodes[of.start + sum.pad].op, of.letters[sum.pad].window)
+    else {
+        return None;
+    };
+    let parts = Var::new(new, parts);
+    let mut order: Vec<i64> = (0..parts.shape().rank() as i64).collect();
+    order[..=axis].rotate_left(1);
+    let mut shape = parts.shape().without(&[0]).to_vec();
+    let rest = (of.steps - 1) * shape[axis];
+    shape[axis] *= of.steps;
+    let mut widths = pad.widths().to_vec();
+    let (before, after) = &mut widths[axis];
+    *if of.reverse { before } else { after } -= rest;
+    // Zeros were added to all of it, so no zero is negative.
+    let init = Var::new(new, init) + 0.0;
+    Some((init + parts.permute(&order).reshape(shape).pad(&widths)).id())
 }
 
 /// Scalar constants as one vector.

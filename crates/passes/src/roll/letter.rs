@@ -1,8 +1,8 @@
 //! Where the operands of a step come from.
 
-use pleach_graph::{NodeId, Operator, Traits};
+use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::shape::slice::Range;
-use pleach_ops::{Op, Slice};
+use pleach_ops::{Op, Pad, Slice};
 
 use super::runs::Run;
 use super::step::Rolled;
@@ -28,26 +28,56 @@ pub(super) enum From {
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
     pub(super) from: Vec<From>,
-    /// Along which axis it is a part of its operand that moves by its own length, and where to.
+    /// Along which axis it is a part of its operand, or its operand a part of it among zeros, that moves by
+    /// its own length, and where to.
     pub(super) window: Option<(usize, isize)>,
 }
 
-/// The ranges that are so much further along an axis.
-fn shifted(slice: &Slice, axis: usize, by: isize) -> Option<Op> {
-    let mut ranges = slice.ranges().to_vec();
-    let r = &mut ranges[axis];
-    r.start = r.start.checked_add_signed(by)?;
-    r.stop = r.stop.checked_add_signed(by)?;
-    Some(Slice::new(&ranges).into())
+/// The part that moves so much further along an axis.
+fn shifted(op: &Op, axis: usize, by: isize) -> Option<Op> {
+    match op {
+        Op::Slice(slice) => {
+            let mut ranges = slice.ranges().to_vec();
+            let r = &mut ranges[axis];
+            r.start = r.start.checked_add_signed(by)?;
+            r.stop = r.stop.checked_add_signed(by)?;
+            Some(Slice::new(&ranges).into())
+        }
+        Op::Pad(pad) => {
+            let mut widths = pad.widths().to_vec();
+            let (before, after) = &mut widths[axis];
+            *before = before.checked_add_signed(by)?;
+            *after = after.checked_add_signed(-by)?;
+            Some(Pad::new(&widths).into())
+        }
+        _ => None,
+    }
+}
+
+/// Which part of its operand a slice is; which part of it the operand of a pad is.
+fn part(node: &Node<Op>) -> Option<Vec<Range>> {
+    match &node.op {
+        Op::Slice(slice) => Some(slice.ranges().to_vec()),
+        Op::Pad(pad) if pad.value().to_bits() == 0 => {
+            let axes = pad.widths().iter().zip(&node.ty.shape()[..]);
+            let range = |(w, &n): (&(usize, usize), &usize)| Range {
+                start: w.0,
+                stop: n - w.1.min(n),
+                step: 1,
+            };
+            Some(axes.map(range).collect())
+        }
+        _ => None,
+    }
 }
 
 /// Is the second value the same part as the first, so much further along an axis?
 fn is_shifted(tape: &Tape<'_>, (a, b): (NodeId, NodeId), axis: usize, by: isize) -> bool {
     let (Some((views, a)), Some((others, b))) = (tape.part(a), tape.part(b)) else { return false };
-    let (g, Op::Slice(slice)) = (tape.g, tape.g.op(a)) else { return false };
+    let g = tape.g;
     views.iter().map(|&x| g.op(x)).eq(others.iter().map(|&x| g.op(x)))
         && g.node(a).inputs == g.node(b).inputs
-        && shifted(&slice, axis, by) == Some(g.op(b))
+        && shifted(&g.op(a), axis, by) == Some(g.op(b))
 }
 
 /// The axis along which two ranges differ, and by how much, if it is by their length.
@@ -80,9 +110,8 @@ impl Letter {
         let before = at - run.period;
         let (a, b) = (&tape.nodes[before], &tape.nodes[at]);
         let window = match (&a.op, &b.op) {
-            (Op::Slice(x), Op::Slice(y)) if x != y => Some(moved(x.ranges(), y.ranges())?),
             (x, y) if x == y => None,
-            _ => return None,
+            _ => Some(moved(&part(a)?, &part(b)?)?),
         };
         let (x, y) = (&tape.operands[before], &tape.operands[at]);
         let from = |slot: usize| -> Option<From> {
@@ -107,16 +136,16 @@ impl Letter {
                     by,
                 });
             }
-            let slice = |id| match tape.g.op(tape.part(id)?.1) {
-                Op::Slice(slice) => Some(slice),
-                _ => None,
-            };
-            let (axis, by) = moved(slice(x)?.ranges(), slice(y)?.ranges())?;
+            let slice = |id| part(&tape.g.node(tape.part(id)?.1));
+            let (axis, by) = moved(&slice(x)?, &slice(y)?)?;
             is_shifted(tape, (x, y), axis, by).then_some(From::Part { axis, by })
         };
         let from: Vec<From> = (0..x.len()).map(from).collect::<Option<_>>()?;
-        let fixed = window.is_none() || matches!(from[..], [From::Same(_)]);
-        fixed.then_some(Letter { from, window })
+        let is_part = match (&b.op, &from[..]) {
+            (Op::Slice(_), [From::Same(_)]) | (Op::Pad(_), [From::Before(_)]) => true,
+            _ => window.is_none(),
+        };
+        is_part.then_some(Letter { from, window })
     }
 
     /// Is the operator at `at` this one, `step` steps after the one at `reference`? In the `first` step
@@ -132,8 +161,8 @@ impl Letter {
     ) -> Option<usize> {
         let (node, model) = (&tape.nodes[at], &tape.nodes[reference]);
         let op = match (&model.op, self.window) {
-            (Op::Slice(slice), Some((axis, by))) => node.op == shifted(slice, axis, by * step)?,
-            (op, _) => node.op == *op,
+            (op, Some((axis, by))) => node.op == shifted(op, axis, by * step)?,
+            (op, None) => node.op == *op,
         };
         if !op || node.ty != model.ty {
             return None;

@@ -1,5 +1,7 @@
 //! Whether a run of operators is a loop, and which.
 
+use pleach_ops::Op;
+
 use super::is_heavy;
 use super::letter::{From, Letter};
 use super::runs::Run;
@@ -15,6 +17,16 @@ pub(super) struct Rolled {
     pub(super) letters: Vec<Letter>,
     /// Does it go over its slices from the last to the first?
     pub(super) reverse: bool,
+    pub(super) sums: Vec<PartSum>,
+}
+
+/// A carry to which every step adds a part of its own, among zeros: after the loop, all parts are one value. So
+/// is the gradient of what each step has a slice of. Places in a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartSum {
+    pub(super) part: usize,
+    pub(super) pad: usize,
+    pub(super) add: usize,
 }
 
 impl Rolled {
@@ -65,7 +77,7 @@ impl Rolled {
         let (_, start) = starts.iter().filter_map(|&at| Some((costs[offset(at)]?, at))).min()?;
         let mut letters = letters;
         letters.rotate_left(offset(start));
-        let mut of = Rolled { start, period, steps: 0, letters, reverse: false };
+        let mut of = Rolled { start, period, steps: 0, letters, reverse: false, sums: Vec::new() };
         of.steps = end.saturating_sub(start) / period;
         of.settle(tape, found)
     }
@@ -78,7 +90,8 @@ impl Rolled {
         }
         let carries = self.carries();
         let heavy = (0..self.period).any(|i| is_heavy(&tape.nodes[self.start + i].op));
-        if carries.is_empty() || !heavy {
+        self.sums = self.part_sums(tape)?;
+        if carries.len() <= self.sums.len() || !heavy {
             return None;
         }
         let by = self.letters.iter().flat_map(|letter| {
@@ -102,7 +115,43 @@ impl Rolled {
         if (0..self.period).any(|offset| !carries.contains(&offset) && only_last(offset)) {
             self.steps -= 1;
         }
-        Some(self)
+        let asked = |sum: &PartSum| {
+            (0..self.steps).any(|step| self.is_used(tape, step, sum.pad))
+                || (1..self.steps).any(|step| self.is_used(tape, step - 1, sum.add))
+        };
+        (!self.sums.iter().any(asked)).then_some(self)
+    }
+
+    /// What is done with operands among zeros that move; `None` if it is anything else.
+    fn part_sums(&self, tape: &Tape<'_>) -> Option<Vec<PartSum>> {
+        let is_pad = |i: &usize| {
+            self.letters[*i].window.is_some() && matches!(tape.nodes[self.start + i].op, Op::Pad(_))
+        };
+        // Who uses a place of a step: operators of the same step or the next one.
+        let users = |made: usize| {
+            let uses = move |(i, from): (usize, &From)| match *from {
+                From::Before(n) if (made + n) % self.period == i => Some(i),
+                _ => None,
+            };
+            let all = self.letters.iter().enumerate();
+            all.flat_map(|(i, letter)| letter.from.iter().map(move |from| (i, from)))
+                .filter_map(uses)
+                .collect::<Vec<usize>>()
+        };
+        let sum = |pad: usize| {
+            let (&[From::Before(n)], &[add]) = (&self.letters[pad].from[..], &users(pad)[..])
+            else {
+                return None;
+            };
+            let part = pad.checked_sub(n)?;
+            let own = From::Before(self.period);
+            let term = From::Before(add.checked_sub(pad)?);
+            let is_sum = matches!(tape.nodes[self.start + add].op, Op::Add(_))
+                && [[own, term], [term, own]].contains(self.letters[add].from[..].try_into().ok()?)
+                && users(add) == [add];
+            is_sum.then_some(PartSum { part, pad, add })
+        };
+        (0..self.period).filter(is_pad).map(sum).collect()
     }
 
     /// The places in a step of what the next step uses.
@@ -152,6 +201,7 @@ impl Rolled {
         let asked = |&offset: &usize| {
             let steps = self.steps - usize::from(carries.contains(&offset));
             (0..steps).any(|step| self.is_used(tape, step, offset))
+                || self.sums.iter().any(|sum| sum.part == offset)
         };
         (0..self.period).filter(asked).collect()
     }

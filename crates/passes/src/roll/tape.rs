@@ -98,8 +98,8 @@ fn label(node: &Node<Op>, at: usize) -> u64 {
     let mut hash: FxHasher = BuildHasherDefault::<FxHasher>::default().build_hasher();
     match &node.op {
         Op::Checkpoint(_) => at.hash(&mut hash),
-        // It may move.
-        Op::Slice(_) => {}
+        // They may move.
+        Op::Slice(_) | Op::Pad(_) => {}
         op => op.hash(&mut hash),
     }
     (std::mem::discriminant(&node.op), &node.ty, node.inputs.len()).hash(&mut hash);
