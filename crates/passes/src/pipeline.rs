@@ -8,8 +8,8 @@ use pleach_ops::{Graph, Op};
 use crate::loops;
 use crate::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Merge,
-    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Simplify,
-    Stash, Totals, Unroll, Winograd,
+    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Signs,
+    Simplify, Stash, Totals, Unroll, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -38,6 +38,8 @@ impl Default for Pipeline {
             // Before rules, which see constants.
             Arc::new(Fold),
             Arc::new(Simplify::default()),
+            // Rules see what is next to each other.
+            Arc::new(Signs),
             // After rules, which take signs out of sums; what was scattered is often a constant.
             Arc::new(Pick),
             // After rules, which simplify masks; before what becomes of the constants is folded.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
     Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Merge,
-    Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Simplify, Stash, Unroll,
+    Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Signs, Simplify, Stash, Unroll,
     Winograd,
 };
 use pleach_tensor::Key;
@@ -26,6 +26,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Roll::default()),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
+        Arc::new(Signs),
         Arc::new(Share),
         Arc::new(Stash::default()),
         Arc::new(Defer::default()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chain::graph;
 use pleach_passes::{
     Contract, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Roll, Share,
-    Shrink, Simplify, Unroll, Winograd,
+    Shrink, Signs, Simplify, Unroll, Winograd,
 };
 
 fn work(pipeline: &Pipeline, nodes: usize) -> u64 {
@@ -34,6 +34,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Roll::default()),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
+        Arc::new(Signs),
         Arc::new(Shrink::default()),
         Arc::new(Share),
         Arc::new(Join),
