@@ -174,6 +174,7 @@ pub(crate) fn can_fail(kernel: &Kernel) -> bool {
             | Kernel::Gather { .. }
             | Kernel::ScatterAdd { .. }
             | Kernel::Scatter { .. }
+            | Kernel::Entropy { .. }
             | Kernel::Call { .. }
     )
 }
@@ -219,8 +220,8 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::Winograd { inputs, work, output, .. } => {
             inputs.iter_mut().chain([work, output]).for_each(f);
         }
-        Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => {
-            inputs.iter_mut().chain([output]).for_each(f)
-        }
+        Kernel::Call { inputs, output, .. }
+        | Kernel::Cumulative { inputs, output, .. }
+        | Kernel::Entropy { inputs, output } => inputs.iter_mut().chain([output]).for_each(f),
     }
 }

@@ -26,6 +26,7 @@ mod in_place;
 mod interpreted;
 mod lower;
 mod lower_attention;
+mod lower_entropy;
 mod lower_fused;
 mod lower_half;
 mod lower_pool;

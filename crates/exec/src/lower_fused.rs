@@ -60,7 +60,8 @@ impl Lowered {
         let found = siblings.of(fused, &node.inputs);
         let results: Vec<usize> = found.iter().map(|(_, fused)| fused.result()).collect();
         let Some(program) = region(fused.body(), &results) else {
-            return self.attention(fused.body(), id, node, &found);
+            return self.entropy(fused.body(), id, node, &found)
+                || self.attention(fused.body(), id, node, &found);
         };
         let inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
         let types = fused.body().result_types().collect::<Vec<_>>();

@@ -1,12 +1,15 @@
 //! Lowering of loops: only what the results that are asked for need is computed.
 
 use pleach_graph::{Node, NodeId};
-use pleach_kernels::{BufferId, Kernel, Moves, Slice};
+use pleach_kernels::{BufferId, Kernel, Moves, Slice, wants_rows};
 use pleach_ops::{Loop, Op, Scan};
 use pleach_tensor::Type;
 use rustc_hash::FxHashMap;
 
 use crate::lower::{Lowered, Storage};
+
+/// Steps of a loop that are worth a copy of what all of them would copy.
+const OFTEN: usize = 4;
 
 /// Where a carry lies in all steps and after the last, one after the other; in reverse, after the
 /// last step comes first.
@@ -154,12 +157,44 @@ impl Lowered {
         self.write_in_place();
         self.depth -= 1;
         let body = std::mem::replace(&mut self.instrs, instrs);
-        let body = body.into_iter().map(|instr| instr.kernel).collect();
+        let mut body: Vec<Kernel> = body.into_iter().map(|instr| instr.kernel).collect();
         self.values = values;
         self.joined = joined;
         self.splats = splats;
+        if of.length() >= OFTEN {
+            let captures: Vec<BufferId> = captured
+                .iter()
+                .filter_map(|(param, _)| Some(params[param.index()].as_ref()?.buffer))
+                .collect();
+            self.lay_out(id, &captures, &mut body);
+        }
         self.emit(id, Kernel::Repeat { length: of.length(), reverse: of.is_reversed(), body });
         self.site = outer;
+    }
+
+    /// Lays captures out once, before the loop, where products of every step gain by it.
+    fn lay_out(&mut self, id: NodeId, captures: &[BufferId], body: &mut [Kernel]) {
+        let mut done: Vec<(Slice, Slice)> = Vec::new();
+        for kernel in body {
+            let Kernel::Gemm { a, b, c } = kernel else { continue };
+            for at in 0..2 {
+                let from = if at == 0 { &a.slice } else { &b.slice }.clone();
+                let fixed = captures.contains(&from.buffer) && from.moves.is_none();
+                if !fixed || !from.is_injective() || !wants_rows(a, b, c, at) {
+                    continue;
+                }
+                let known = done.iter().find(|(slice, _)| *slice == from).map(|(_, to)| to.clone());
+                let to = known.unwrap_or_else(|| {
+                    let bytes = from.numel() * from.dtype.size();
+                    let buffer = self.storage(Storage::Arena { bytes });
+                    let to = Slice::new(buffer, from.dtype, 0, &from.dims);
+                    self.copy(id, from.clone(), to.clone());
+                    done.push((from, to.clone()));
+                    to
+                });
+                if at == 0 { &mut *a } else { &mut *b }.slice = to;
+            }
+        }
     }
 
     /// The value of an operand where the steps of an inner loop find it: what moves with the steps

@@ -17,6 +17,10 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             times(numel(c), terms.saturating_mul(2))
         }
         Kernel::Attention { causal, inputs, outputs, .. } => attention(*causal, inputs, outputs),
+        // The largest, a difference, an exponential, a sum; of the gradient, a product and a sign too.
+        Kernel::Entropy { inputs, .. } => {
+            times(inputs.first().map_or(0, numel), if inputs.len() == 2 { 4 } else { 6 })
+        }
         Kernel::Reduce { input, .. }
         | Kernel::ArgMax { input, .. }
         | Kernel::ArgMin { input, .. }

@@ -122,3 +122,35 @@ fn a_step_copies_neither_slices_nor_carries_nor_results() {
     assert_eq!(loops[1].iter().filter(|kernel| **kernel == "gemm").count(), 2);
     assert_eq!(loops[1].len(), 2 + 2 + 4, "{loops:?}");
 }
+
+/// How many elementwise loops come before a loop of products of `[32, k]` with a capture that is turned.
+/// The plan has the values of the interpreter.
+fn turned(steps: usize, k: usize) -> usize {
+    let g = Graph::new();
+    let (xs, w) = (g.input("xs", F32, [steps, 32, k]), g.input("w", F32, [k, k]));
+    let (last, ys) = g.scan(g.full(F32, [32, k], 0.5), xs, |h, x| {
+        let next = small(h.matmul(w.t()) + x);
+        (next, next)
+    });
+    g.output("last", last.id());
+    g.output("ys", ys.id());
+    g.check().unwrap();
+    let whole = |ty: &Type| Tensor::build(ty, |i| ((i * 7) % 5) as f64 - 2.0);
+    let feeds: Vec<Tensor> = g.inputs().iter().map(|input| whole(input.ty())).collect();
+    let refs: Vec<&Tensor> = feeds.iter().collect();
+    let ids = [last.id(), ys.id()];
+    let want = Sources::with_feeds(&refs, |sources| interpret(&g, &ids, sources)).unwrap();
+    let mut plan = Plan::compile(&g, &g.inputs(), Options { threads: 1, fallback: false }).unwrap();
+    let outputs = plan.run(&mut State::new(&Params::seeded(0)), &feeds).unwrap();
+    for (name, want) in ["last", "ys"].iter().zip(&want) {
+        assert_eq!(&outputs.tensor(name).unwrap(), want, "{name}");
+    }
+    let kernels: Vec<&str> = plan.report().moved.iter().map(|m| m.kernel).collect();
+    kernels.iter().take_while(|kernel| **kernel != "repeat").filter(|k| **k == "loop").count()
+}
+
+#[test]
+fn a_capture_that_every_step_would_turn_is_turned_once() {
+    // Few steps are not worth it.
+    assert_eq!(turned(8, 128), turned(3, 128) + 1);
+}

@@ -77,6 +77,10 @@ pub(crate) unsafe fn load<T: Copy>(
         Some((0, &[row])) => unsafe {
             spread(dst, src.offset((start / dims[1]) as isize * row), row, dims[1], n);
         },
+        // SAFETY: see above; row `start / dims[1]` is the first.
+        Some((&column, &[1])) if n >= dims[1] => unsafe {
+            turned(dst, src.add(start / dims[1]), column, dims[1], n);
+        },
         // SAFETY: see above.
         _ => unsafe {
             segments(dims, strides, start, n, |at, stride, done, len| {
@@ -102,7 +106,7 @@ unsafe fn repeat<T: Copy>(dst: *mut T, src: *const T, stride: isize, inner: usiz
     }
 }
 
-/// Elements that are written at once: of a short row, the next row overwrites what is too much.
+/// Elements that are read or written at once: of a short row, the next row overwrites what is too much.
 const AT_ONCE: usize = 8;
 
 /// Writes rows of `inner` equal elements, `n` in all; the next row's is `stride` further.
@@ -129,6 +133,39 @@ unsafe fn spread<T: Copy>(dst: *mut T, src: *const T, stride: isize, inner: usiz
         }
         (from, done) = (from.wrapping_offset(stride), end);
     }
+}
+
+/// Writes rows of `inner` elements, `n` in all, of neighbours that are a column at distance `column`: what
+/// lies in a line of the cache is read together, for columns may be so far apart that few lines stay.
+///
+/// # Safety
+/// As for [`load`]; `inner` is not 0.
+unsafe fn turned<T: Copy>(dst: *mut T, src: *const T, column: isize, inner: usize, n: usize) {
+    let rows = n / inner;
+    for first in (0..rows).step_by(AT_ONCE) {
+        let some = AT_ONCE.min(rows - first);
+        for j in 0..inner {
+            let from = src.wrapping_add(first).wrapping_offset(j as isize * column);
+            let to = dst.wrapping_add(first * inner + j);
+            // SAFETY of both: the caller's promise.
+            if some == AT_ONCE {
+                // SAFETY: see above; an array has the alignment of its elements.
+                let x = unsafe { from.cast::<[T; AT_ONCE]>().read() };
+                for (i, &x) in x.iter().enumerate() {
+                    // SAFETY: see above.
+                    unsafe { to.add(i * inner).write(x) };
+                }
+            } else {
+                for i in 0..some {
+                    // SAFETY: see above.
+                    unsafe { to.add(i * inner).write(*from.add(i)) };
+                }
+            }
+        }
+    }
+    let (done, last) = (rows * inner, src.wrapping_add(rows));
+    // SAFETY: the caller's promise: a part of a row.
+    unsafe { copy_row(dst.add(done), 1, last, column, n - done) };
 }
 
 /// The opposite of [`load`].

@@ -302,6 +302,31 @@ fn taller(a: &Matrix, b: &Matrix, c: &Slice) -> Option<(Matrix, Slice)> {
     a.sides(rank - 1)[0].is_straight().then_some((b, c))
 }
 
+/// Would a product of floats be faster if this operand (0 or 1) lay in memory row by row? What runs
+/// often should lay it out once.
+pub fn wants_rows(a: &Matrix, b: &Matrix, c: &Slice, operand: usize) -> bool {
+    let rows = |x: &Matrix| {
+        let slice = Slice::new(x.slice.buffer, x.slice.dtype, 0, &x.slice.dims);
+        Matrix { slice, ..x.clone() }
+    };
+    let laid_out = if operand == 0 { (rows(a), b.clone()) } else { (a.clone(), rows(b)) };
+    let work = |a: &Matrix, b: &Matrix| {
+        let plan = GemmPlan::new(a, b, c).ok()?;
+        let sides = Sides {
+            m: plan.m,
+            n: plan.n,
+            k: plan.k,
+            strides: plan.strides,
+            runs: [[0; 2]; 2],
+            size: c.dtype.size(),
+        };
+        let straight = plan.sides.iter().flatten().all(Side::is_straight);
+        let isa = choice::compiled(c.dtype, Isa::used());
+        (straight && c.dtype.is_wide()).then(|| sides.cycles(&isa))
+    };
+    work(&laid_out.0, &laid_out.1) < work(a, b)
+}
+
 /// The heads of attention by vectors of an instruction set, and the products by tiles that they need.
 pub(crate) fn heads(dtype: DType, isa: Isa) -> (Entry<(Head, Entry<Matrices>)>, Entry<Matrices>) {
     let compiled = choice::compiled(dtype, isa);

@@ -117,6 +117,15 @@ pub enum Kernel {
         /// `y`, or what goes to `q`, `k` and `v`.
         outputs: Vec<Slice>,
     },
+    /// `y = ln softmax(x)[label]` of every row, or its gradient by `x`. See
+    /// [`entropy_fits`](crate::entropy_fits).
+    Entropy {
+        /// `x` `[.., C]` and labels `[.., 1]`, i32 or i64; for the gradient also what came for `y`,
+        /// `[.., 1]`.
+        inputs: Vec<Slice>,
+        /// `y` `[.., 1]`, or what goes to `x`.
+        output: Slice,
+    },
     /// Slices of `x` by index.
     Take {
         /// The axis indexed.
@@ -276,6 +285,7 @@ impl Kernel {
             Kernel::Linalg { .. } => "linalg",
             Kernel::Gemm { .. } => "gemm",
             Kernel::Attention { .. } => "attention",
+            Kernel::Entropy { .. } => "entropy",
             Kernel::Take { .. } => "take",
             Kernel::TakeAdd { .. } => "take_add",
             Kernel::Gather { .. } => "gather",
@@ -308,6 +318,7 @@ impl Kernel {
             | Kernel::Cumulative { inputs, .. }
             | Kernel::Linalg { inputs, .. }
             | Kernel::Attention { inputs, .. }
+            | Kernel::Entropy { inputs, .. }
             | Kernel::Call { inputs, .. } => inputs.iter().collect(),
             Kernel::Reduce { input, .. }
             | Kernel::ArgMax { input, .. }
@@ -361,6 +372,7 @@ impl Kernel {
             | Kernel::Iota { output, .. }
             | Kernel::Random { output, .. }
             | Kernel::FoldIn { output, .. }
+            | Kernel::Entropy { output, .. }
             | Kernel::Call { output, .. } => vec![output],
         }
     }

@@ -42,6 +42,7 @@ mod call;
 mod check;
 mod copy;
 mod cumulative;
+mod entropy;
 mod fault;
 mod gather;
 mod gemm;
@@ -89,7 +90,9 @@ pub use attention::attention_fits;
 pub use bind::Bound;
 pub use buffer::AlignedBuf;
 pub use call::HostCall;
+pub use entropy::entropy_fits;
 pub use fault::{Fault, ProgramError};
+pub use gemm::wants_rows;
 #[cfg(feature = "library")]
 pub use gemm::{Layout, library_gemm};
 pub use kernel::Kernel;

@@ -8,6 +8,7 @@ use crate::bind::Mem;
 use crate::call::CallPlan;
 use crate::check::Checker;
 use crate::cumulative::CumulativePlan;
+use crate::entropy::EntropyPlan;
 use crate::gather::{GatherPlan, ScatterAddPlan, ScatterPlan};
 use crate::gemm::GemmPlan;
 use crate::linalg::LinalgPlan;
@@ -136,6 +137,7 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         Kernel::Attention { causal, scale, inputs, outputs } => {
             Box::new(AttentionPlan::new(*causal, *scale, inputs, outputs)?)
         }
+        Kernel::Entropy { inputs, output } => Box::new(EntropyPlan::new(inputs, output)?),
         Kernel::Take { axis, x, indices, output } => {
             Box::new(TakePlan::new(*axis, x, indices, output)?)
         }

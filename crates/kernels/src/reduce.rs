@@ -150,6 +150,7 @@ impl ReducePlan {
         let lanes = std::hint::black_box(LANES);
         let last = dims.len() - 1;
         let [stride, out_stride] = [0, 1].map(|i| self.kept.strides[i][last]);
+        let of_lines = if n < LANES { self.loops.short } else { self.loops.lines };
         pool.ranges(self.kept.numel(), TASK / n, |range| {
             let mut at = range.start;
             while at < range.end {
@@ -161,7 +162,7 @@ impl ReducePlan {
                 unsafe {
                     let x = mem.ptr(&self.x).cast::<T>().offset(from).cast();
                     let out = mem.ptr(&self.y).cast::<T>().offset(to).cast();
-                    (self.loops.lines)(LinesArgs { x, stride, n, lines, out, out_stride, lanes });
+                    of_lines(LinesArgs { x, stride, n, lines, out, out_stride, lanes });
                 }
                 at += lines;
             }

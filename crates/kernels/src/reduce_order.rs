@@ -6,12 +6,14 @@
 //! grows like `log n`, or like `n/64²`, not like `n`.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use pleach_tensor::DType;
 
 use crate::ReduceOp;
+use crate::gemm::{Lanes, for_lanes};
 use crate::num::{Num, for_num};
-use crate::vector::{Body, Entry, pick};
+use crate::vector::{Body, Entry, Isa, compiled, pick};
 
 /// Elements of a block.
 pub(crate) const BLOCK: usize = 1024;
@@ -144,13 +146,10 @@ impl<T: Num, J: Join<T>> Body for Lines<T, J> {
         for group in 0..groups {
             let values = if args.n < LANES {
                 let mut acc = [J::START; GROUP];
+                let places = std::array::from_fn(|l| line(group * GROUP + l).as_ptr());
                 for i in 0..args.n {
-                    // Together first: a choice between elements that are far apart is no vector.
                     // SAFETY: the contract: element `i` of a line.
-                    let x: [T; GROUP] = std::array::from_fn(|l| unsafe {
-                        *line(group * GROUP + l).get_unchecked(i)
-                    });
-                    join_all::<T, J>(&mut acc, &x);
+                    unsafe { join_column::<T, J, GROUP>(&mut acc, &places, i) };
                 }
                 acc
             } else {
@@ -207,6 +206,81 @@ fn join_all<T: Num, J: Join<T>>(acc: &mut [T], x: &[T]) {
     }
 }
 
+/// Joins element `i` of lines.
+///
+/// # Safety
+/// The lines have that element.
+#[inline(always)]
+unsafe fn join_column<T: Num, J: Join<T>, const N: usize>(
+    acc: &mut [T; N],
+    lines: &[*const T; N],
+    i: usize,
+) {
+    // Together first: a choice between elements that are far apart is no vector.
+    // SAFETY: the caller's promise.
+    let x: [T; N] = std::array::from_fn(|l| unsafe { *lines[l].add(i) });
+    join_all::<T, J>(acc, &x);
+}
+
+/// The same for lines of less than [`LANES`] floats: as many at once as the side of a square that
+/// vectors `V` turn.
+struct Short<V, J>(PhantomData<(V, J)>);
+impl<V: Lanes, J: Join<V::T>> Body for Short<V, J> {
+    type Args = LinesArgs;
+    /// Contract: that of [`Lines`], and `n < LANES`.
+    #[inline(always)]
+    unsafe fn run(args: LinesArgs) {
+        // SAFETY: the caller keeps the contract.
+        unsafe {
+            match V::SQUARE {
+                8 => Self::squares::<8>(args),
+                _ => Self::squares::<4>(args),
+            }
+        }
+    }
+}
+
+impl<V: Lanes, J: Join<V::T>> Short<V, J> {
+    /// # Safety
+    /// The contract of the type; `SIDE` is `V::SQUARE`.
+    #[inline(always)]
+    unsafe fn squares<const SIDE: usize>(args: LinesArgs) {
+        let x = args.x.cast::<V::T>();
+        let line = |i: usize| x.wrapping_offset(i as isize * args.stride);
+        let put = |i: usize, value: V::T| {
+            // SAFETY: the contract.
+            unsafe { args.out.cast::<V::T>().offset(i as isize * args.out_stride).write(value) };
+        };
+        let places: [isize; 8] = std::array::from_fn(|l| l as isize * args.stride);
+        let whole = args.n / SIDE * SIDE;
+        let mut square = MaybeUninit::<[[V::T; SIDE]; SIDE]>::uninit();
+        let groups = args.lines / SIDE;
+        for group in 0..groups {
+            let mut acc = [J::START; SIDE];
+            let lines: [*const V::T; SIDE] = std::array::from_fn(|l| line(group * SIDE + l));
+            for i in (0..whole).step_by(SIDE) {
+                let to = square.as_mut_ptr();
+                // SAFETY: elements of the lines; the square is written as a whole.
+                let columns = unsafe {
+                    V::transpose(lines[0].add(i), &places[..SIDE], to.cast(), SIDE as isize);
+                    square.assume_init_ref()
+                };
+                columns.iter().for_each(|column| join_all::<V::T, J>(&mut acc, column));
+            }
+            for i in whole..args.n {
+                // SAFETY: the lines have that element.
+                unsafe { join_column::<V::T, J, SIDE>(&mut acc, &lines, i) };
+            }
+            acc.into_iter().enumerate().for_each(|(l, value)| put(group * SIDE + l, value));
+        }
+        for i in groups * SIDE..args.lines {
+            // SAFETY: a line.
+            let line = unsafe { std::slice::from_raw_parts(line(i), args.n) };
+            put(i, block::<V::T, J>(line));
+        }
+    }
+}
+
 struct Rows<T, J>(PhantomData<(T, J)>);
 impl<T: Num, J: Join<T>> Body for Rows<T, J> {
     type Args = RowsArgs;
@@ -240,21 +314,34 @@ impl<T: Num, J: Join<T>> Body for Rows<T, J> {
 pub(crate) struct Loops {
     pub(crate) block: Entry<BlockArgs>,
     pub(crate) lines: Entry<LinesArgs>,
+    /// For lines of less than [`LANES`] elements.
+    pub(crate) short: Entry<LinesArgs>,
     pub(crate) rows: Entry<RowsArgs>,
 }
 
 /// The loops for an element type; `None` for bool.
 pub(crate) fn loops(op: ReduceOp, dtype: DType) -> Option<Loops> {
-    for_num!(dtype, T => Some(match op {
+    let loops = for_num!(dtype, T => match op {
         ReduceOp::Sum => of::<T, Sum>(),
         ReduceOp::Max => of::<T, Max>(),
         ReduceOp::Min => of::<T, Min>(),
         ReduceOp::Prod => of::<T, Prod>(),
-    }), None)
+    }, return None);
+    let short = || {
+        let isa = Isa::used();
+        for_lanes!(dtype, isa, V => match op {
+            ReduceOp::Sum => compiled::<Short<V, Sum>>(isa),
+            ReduceOp::Max => compiled::<Short<V, Max>>(isa),
+            ReduceOp::Min => compiled::<Short<V, Min>>(isa),
+            ReduceOp::Prod => compiled::<Short<V, Prod>>(isa),
+        })
+    };
+    Some(if dtype.is_wide() { Loops { short: short(), ..loops } } else { loops })
 }
 
 fn of<T: Num, J: Join<T>>() -> Loops {
-    Loops { block: pick::<Block<T, J>>(), lines: pick::<Lines<T, J>>(), rows: pick::<Rows<T, J>>() }
+    let (block, lines) = (pick::<Block<T, J>>(), pick::<Lines<T, J>>());
+    Loops { block, lines, short: lines, rows: pick::<Rows<T, J>>() }
 }
 
 /// Values joined pairwise, as they come: value `i` is joined like the leaf `i` of a binary tree.

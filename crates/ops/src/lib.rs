@@ -59,6 +59,7 @@ pub use compose::attention_region::AttentionRegion;
 pub use compose::conv::ConvOptions;
 pub use compose::indexing::{Bounds, ELLIPSIS, Index, Indices, NEW_AXIS, step};
 pub use compose::loss;
+pub use compose::loss::region::EntropyRegion;
 pub use compose::normalization::Moments;
 pub use compose::padding::PadMode;
 pub use compose::pool::PoolOptions;

@@ -7,8 +7,8 @@ use pleach_ops::{Graph, Op};
 
 use crate::loops;
 use crate::{
-    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Ledger, Lookup, Merge,
-    Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Signs,
+    Absorb, Associate, Attend, Contract, Defer, Entropy, Fold, Fuse, Hoist, Join, Ledger, Lookup,
+    Merge, Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Signs,
     Simplify, Stash, Totals, Unroll, Winograd,
 };
 
@@ -28,6 +28,7 @@ impl Default for Pipeline {
             Arc::new(Unroll::default()),
             Arc::new(Roll::default()),
             Arc::new(Attend::default()),
+            Arc::new(Entropy),
             // Before rules, which may make different what two loops compute alike.
             Arc::new(Stash::default()),
             // What is left of a gradient's loop: sums, then what needs no loop.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
-    Absorb, Associate, Attend, Contract, Defer, Fold, Fuse, Hoist, Join, Level, Lookup, Merge,
-    Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Signs, Simplify, Stash, Unroll,
-    Winograd,
+    Absorb, Associate, Attend, Contract, Defer, Entropy, Fold, Fuse, Hoist, Join, Level, Lookup,
+    Merge, Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Signs, Simplify, Stash,
+    Unroll, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -24,6 +24,7 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Attend::default()),
         Arc::new(Unroll::default()),
         Arc::new(Roll::default()),
+        Arc::new(Entropy),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Signs),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chain::graph;
 use pleach_passes::{
-    Contract, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Roll, Share,
-    Shrink, Signs, Simplify, Unroll, Winograd,
+    Contract, Entropy, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Roll,
+    Share, Shrink, Signs, Simplify, Unroll, Winograd,
 };
 
 fn work(pipeline: &Pipeline, nodes: usize) -> u64 {
@@ -32,6 +32,7 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Prune),
         Arc::new(Unroll::default()),
         Arc::new(Roll::default()),
+        Arc::new(Entropy),
         Arc::new(Fold),
         Arc::new(Simplify::default()),
         Arc::new(Signs),

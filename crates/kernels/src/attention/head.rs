@@ -13,8 +13,10 @@ pub(super) const WIDTH: usize = 128;
 pub(super) const AREA: usize = 128 << 10;
 /// Scores of a block of queries.
 pub(super) const SCORES: usize = 8192;
-/// Most queries of a block.
+/// Most queries of a block. For gradients a block is the inner axis of products.
 const QUERIES: usize = 32;
+/// Most queries of a causal block that needs no gradient: smaller blocks have less that is not seen.
+const FEW_QUERIES: usize = 16;
 /// Rows of scores are whole pieces of so many.
 const PIECE: usize = 16;
 
@@ -91,7 +93,9 @@ where
     unsafe fn on<M: Machine>(head: Head, tiles: Entry<Matrices>) {
         let Head { sizes: [l, s, e, d], causal, q, k, v, .. } = head;
         let (pitch, scale) = (pitch(s), V::T::from_f64(head.scale));
-        let most = (SCORES / pitch.max(1) / 8 * 8).clamp(8, QUERIES);
+        let few = causal && head.backward.is_none();
+        let most = if few { FEW_QUERIES } else { QUERIES };
+        let most = (SCORES / pitch.max(1) / 8 * 8).clamp(8, most);
         let mut keys = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
         let mut values = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
         let mut rows = MaybeUninit::<Lines<[u8; AREA]>>::uninit();
@@ -230,14 +234,29 @@ unsafe fn turn<V: Lanes>(x: Matrix, [m, n]: [usize; 2], to: *mut V::T, pitch: us
     }
 }
 
-/// Pieces of a row of `len` elements, a multiple of [`PIECE`].
+/// A row of which the first `seen` elements count: whole pieces up to there, the last one filled with
+/// `rest`, and what is behind them, up to `len`, a multiple of [`PIECE`].
 ///
 /// # Safety
-/// The row is initialized, and nothing else uses it.
+/// There is room for `len` elements, of which `seen` are initialized; nothing else uses them.
 #[inline(always)]
-unsafe fn pieces<'a, T>(x: *mut T, len: usize) -> &'a mut [[T; PIECE]] {
-    // SAFETY: the caller's promise; an array has the alignment of its elements.
-    unsafe { std::slice::from_raw_parts_mut(x.cast(), len / PIECE) }
+unsafe fn parts<'a, T: Num>(
+    x: *mut T,
+    seen: usize,
+    len: usize,
+    rest: T,
+) -> (&'a mut [[T; PIECE]], &'a mut [MaybeUninit<T>]) {
+    let whole = pitch(seen);
+    // SAFETY of all: the caller's promise; an array has the alignment of its elements.
+    for i in seen..whole {
+        // SAFETY: see above.
+        unsafe { x.add(i).write(rest) };
+    }
+    // SAFETY: see above; all of these are initialized now.
+    let pieces = unsafe { std::slice::from_raw_parts_mut(x.cast(), whole / PIECE) };
+    // SAFETY: see above.
+    let behind = unsafe { std::slice::from_raw_parts_mut(x.add(whole).cast(), len - whole) };
+    (pieces, behind)
 }
 
 /// What joins all lanes, by halves.
@@ -257,36 +276,35 @@ fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
 /// without weight is zeros if `zeros`, or NaN.
 ///
 /// # Safety
-/// There is room for `len` elements, of which `seen` are initialized; nothing else uses them.
+/// As for [`parts`].
 #[inline(always)]
 unsafe fn softmax<M: Machine, T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros: bool) {
-    // Scores are scaled as they are recorded: after they were added up.
-    // SAFETY: so many are initialized.
-    for x in unsafe { std::slice::from_raw_parts_mut(x, seen) } {
-        *x = x.mul(scale);
-    }
-    for i in seen..len {
-        // SAFETY: the caller's promise.
-        unsafe { x.add(i).write(T::LOWEST) };
-    }
-    // SAFETY: all are initialized now.
-    let row = unsafe { pieces(x, len) };
+    // SAFETY: the caller's promise.
+    let (row, behind) = unsafe { parts(x, seen, len, T::ZERO) };
     let larger = |a: T, b: T| if a > b { a } else { b };
     let mut most = [T::LOWEST; PIECE];
-    for x in row.iter() {
-        for (most, &x) in most.iter_mut().zip(x) {
-            *most = larger(x, *most);
+    let last = seen % PIECE;
+    let (whole, part) = row.split_at_mut(seen / PIECE);
+    // Scores are scaled as they are recorded: after they were added up.
+    for x in whole.iter_mut() {
+        for (most, x) in most.iter_mut().zip(x) {
+            *x = x.mul(scale);
+            *most = larger(*x, *most);
+        }
+    }
+    for x in part.iter_mut() {
+        for (i, (most, x)) in most.iter_mut().zip(x).enumerate() {
+            *x = if i < last { x.mul(scale) } else { T::LOWEST };
+            *most = larger(*x, *most);
         }
     }
     let most = across(most, larger);
     let most = if most > T::LOWEST && most < T::HIGHEST { most } else { T::ZERO };
-    for x in row.as_flattened_mut() {
-        *x = x.sub(most).exp::<M>();
-    }
     let mut sums = [T::ZERO; PIECE];
-    for x in row.iter() {
-        for (sum, &x) in sums.iter_mut().zip(x) {
-            *sum = sum.add(x);
+    for x in row.iter_mut() {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *x = x.sub(most).exp::<M>();
+            *sum = sum.add(*x);
         }
     }
     let sum = across(sums, T::add);
@@ -294,21 +312,19 @@ unsafe fn softmax<M: Machine, T: Float>(x: *mut T, seen: usize, len: usize, scal
     for x in row.as_flattened_mut() {
         *x = x.mul(factor);
     }
+    behind.fill(MaybeUninit::new(T::ZERO.mul(factor)));
 }
 
 /// What came for the products of a row before they were scaled, instead of `dp` that came for its weights
 /// `p`: `p·(dp - Σ p·dp)·scale`.
 ///
 /// # Safety
-/// As for [`softmax`], of both rows; all of `p` are initialized.
+/// As for [`parts`], of both rows; all of `p` are initialized.
 #[inline(always)]
 unsafe fn slope<T: Float>(p: *mut T, dp: *mut T, seen: usize, len: usize, scale: T) {
-    for i in seen..len {
-        // SAFETY: the caller's promise.
-        unsafe { dp.add(i).write(T::ZERO) };
-    }
-    // SAFETY: all are initialized now.
-    let (p, dp) = unsafe { (pieces(p, len), pieces(dp, len)) };
+    // SAFETY: the caller's promise.
+    let ((p, p_behind), (dp, behind)) =
+        unsafe { (parts(p, pitch(seen), len, T::ZERO), parts(dp, seen, len, T::ZERO)) };
     let mut sums = [T::ZERO; PIECE];
     for (p, dp) in p.iter().zip(dp.iter()) {
         for (sum, (&p, &dp)) in sums.iter_mut().zip(p.iter().zip(dp)) {
@@ -316,7 +332,12 @@ unsafe fn slope<T: Float>(p: *mut T, dp: *mut T, seen: usize, len: usize, scale:
         }
     }
     let sum = across(sums, T::add);
-    for (p, dp) in p.as_flattened().iter().zip(dp.as_flattened_mut()) {
-        *dp = p.mul(dp.sub(sum)).mul(scale);
+    let of = |p: T, dp: T| p.mul(dp.sub(sum)).mul(scale);
+    for (&p, dp) in p.as_flattened().iter().zip(dp.as_flattened_mut()) {
+        *dp = of(p, *dp);
+    }
+    if let Some(p) = p_behind.first() {
+        // SAFETY: all of `p` are initialized; behind what is seen they are equal.
+        behind.fill(MaybeUninit::new(of(unsafe { p.assume_init() }, T::ZERO)));
     }
 }

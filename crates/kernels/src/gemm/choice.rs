@@ -94,7 +94,7 @@ impl Sides {
     }
 
     /// About how many cycles the product by tiles takes.
-    fn cycles(&self, isa: &Compiled) -> usize {
+    pub(super) fn cycles(&self, isa: &Compiled) -> usize {
         let vectors = self.n.div_ceil(isa.lanes);
         // A tile of less than 8 sums waits for them; the widest tiles, then one of what is left.
         let strip = |width: usize| (self.m * width).max(8 * self.m.div_ceil(isa.rows[width - 1]));

@@ -7,6 +7,7 @@
 
 mod attention;
 mod cumulative;
+mod entropy;
 mod fusion;
 mod halves;
 mod indexing;

@@ -76,6 +76,7 @@ mod classes;
 mod cosine;
 mod likelihood;
 mod margin;
+pub(crate) mod region;
 mod regression;
 
 pub use binary::{

@@ -1,0 +1,85 @@
+//! The cross-entropy of labels becomes one region, and its gradient another: a row of classes is read
+//! once, and the softmax never reaches memory.
+//!
+//! ```text
+//! %2 = max(axes:[1]) %x
+//!  …   log_softmax                  =>   %9 = fused{…} %x %label
+//! %9 = gather(axis:1) %8 %label
+//! ```
+//! Nothing is recognized by hand: [`EntropyRegion`] records what it is, over the operands that are there,
+//! as in [`attend`](crate::Attend). Class: rounding. Fires where all that is inside is used inside alone,
+//! along the last axis, and the price goes down. Cost: O(nodes). Run before all that makes the recorded
+//! form another one, after [`prune`](crate::Prune).
+
+use pleach_graph::{Node, NodeId};
+use pleach_ops::{EntropyRegion, Graph, Op};
+
+use crate::regions::{self, Found, MOST, Search};
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
+
+/// Name of the one rule of this pass.
+const RULE: &str = "cross_entropy";
+
+/// Makes regions of the cross-entropy of labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Entropy;
+
+/// The regions of the cross-entropy whose result is this node, and of its gradients.
+fn entropy(search: &Search<'_>, y: NodeId) -> Option<Vec<Found>> {
+    let g = search.g;
+    let &[picked, labels] = &g.node(y).inputs[..] else { return None };
+    // `log_softmax` is a difference from a difference from the logits.
+    let of = |id: NodeId| match g.op(id) {
+        Op::Sub(_) => Some(g.node(id).inputs[0]),
+        _ => None,
+    };
+    let x = of(of(picked)?)?;
+    let ty = g.ty(x);
+    if !ty.dtype().is_wide() || g.ty(y).rank() != ty.rank() {
+        return None;
+    }
+    let region = |gradient, operands: &[NodeId]| {
+        search.found(operands, |types| EntropyRegion { gradient }.body(types))
+    };
+    let forward = region(false, &[x, labels]).filter(|found| found.results == [(y, 0)])?;
+    let mut all = vec![forward];
+    // Labels that very many losses use would take quadratic time.
+    for &user in search.users[labels.index()].iter().take(MOST) {
+        let node = g.node(user);
+        if let (Op::ScatterAdd(_), &[dy, _]) = (&node.op, &node.inputs[..])
+            && g.ty(dy) == g.ty(y)
+        {
+            all.extend(region(true, &[x, labels, dy]));
+        }
+    }
+    Some(all)
+}
+
+impl Pass for Entropy {
+    fn name(&self) -> &'static str {
+        "entropy"
+    }
+
+    fn class(&self) -> Classes {
+        Classes::both(Class::Rounding)
+    }
+
+    fn rules(&self) -> Vec<&'static str> {
+        vec![RULE]
+    }
+
+    fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
+        cx.step(g.len() as u64);
+        // One element of every row.
+        let picks = |id: &NodeId| {
+            let of = |node: &Node<Op>| {
+                let last = node.ty.rank().checked_sub(1);
+                let along = matches!(&node.op, Op::Gather(gather) if Some(gather.axis()) == last);
+                along && last.is_some_and(|last| node.ty.shape()[last] == 1)
+            };
+            g.peek(*id, of) == Some(true)
+        };
+        let picked: Vec<NodeId> = g.ids().filter(picks).collect();
+        Ok(regions::make(g, cx, RULE, &picked, entropy))
+    }
+}

@@ -1,0 +1,114 @@
+//! The cross-entropy of labels and its gradient become regions, with the same values and gradients.
+#![allow(clippy::unwrap_used, reason = "a test stops at what is wrong")]
+
+use std::sync::Arc;
+
+use pleach_graph::Rewrite;
+use pleach_ops::loss::{CrossEntropy, Reduction};
+use pleach_ops::prelude::*;
+use pleach_ops::{Fused, Op};
+use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
+use pleach_passes::{Entropy, Ledger, Level, PassCx, Pipeline};
+use pleach_tensor::Key;
+use proptest::prelude::*;
+
+fn made(g: &Graph) -> (Option<Graph>, Ledger) {
+    run(&Entropy, g, &mut PassCx::reference(Level::Default))
+}
+
+/// Live exponentials and live regions.
+fn count(g: &Graph) -> (usize, usize) {
+    let live = g.live();
+    let of = |f: fn(&Op) -> bool| g.ids().filter(|id| live[id.index()] && f(&g.op(*id))).count();
+    (of(|op| matches!(op, Op::Exp(_))), of(|op| matches!(op, Op::Fused(Fused { .. }))))
+}
+
+/// Values, gradients and price are kept, and nothing fires twice.
+fn keeps(g: &Graph, key: u64) -> Result<(), Broken> {
+    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
+    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
+    let pipeline = Pipeline::new(vec![Arc::new(Entropy)]);
+    preserves(&pipeline, &sample, Level::Default, key)?;
+    commutes(&pipeline, &sample, Level::Default, key)
+}
+
+/// The loss of logits of this shape, with labels from a constant, and its gradient if asked for.
+fn graph(rows: &[usize], classes: usize, how: &CrossEntropy<'_>, gradient: bool) -> Graph {
+    let g = Graph::new();
+    let x = g.input("x", F64, [rows, &[classes]].concat());
+    let count: usize = rows.iter().product();
+    let labels: Vec<i64> = (0..count).map(|i| (i * 7 % classes) as i64).collect();
+    let labels = g.constant(Tensor::new(rows, labels).unwrap());
+    let loss = how.call(x * 2.0, labels);
+    let loss = loss.sum(All);
+    g.output("loss", loss.id());
+    if gradient {
+        g.output("dx", g.grad(loss, &[x])[0].id());
+    }
+    g.check().unwrap();
+    g
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_and_gradients_are_the_same(
+        rows in 1usize..5, classes in 2usize..9, gradient: bool, reduction in 0usize..3, key: u64,
+    ) {
+        let reduction = [Reduction::Mean, Reduction::Sum, Reduction::None][reduction];
+        let how = CrossEntropy { reduction, ..CrossEntropy::default() };
+        let g = graph(&[rows], classes, &how, gradient);
+        let (new, ledger) = made(&g);
+        prop_assert!(new.is_some(), "{}\n{}", ledger, g);
+        let new = new.unwrap();
+        prop_assert_eq!(count(&new), (0, 1 + usize::from(gradient)), "{}", new);
+        keeps(&g, key)?;
+    }
+}
+
+#[test]
+fn it_fires_in_the_pipeline_but_not_where_bits_are_kept() {
+    let g = graph(&[6], 5, &CrossEntropy::default(), true);
+    let fired = |level| {
+        let pipeline = Pipeline::default();
+        pipeline
+            .optimize(&g, &mut PassCx::reference(level))
+            .unwrap()
+            .2
+            .applications("cross_entropy")
+    };
+    assert_eq!((fired(Level::Default), fired(Level::Exact)), (2, 0));
+}
+
+#[test]
+fn weights_and_ignored_labels_are_outside_of_the_region() {
+    let how = CrossEntropy::default().ignore_index(3);
+    let g = graph(&[8], 5, &how, true);
+    let (new, ledger) = made(&g);
+    assert_eq!(count(&new.expect("it fires")), (0, 2), "{ledger}");
+    keeps(&g, 3).unwrap();
+}
+
+#[test]
+fn other_forms_stay() {
+    let refused = |why: &str, f: &dyn for<'g> Fn(Var<'g>, Var<'g>) -> Vec<Var<'g>>| {
+        let g = Graph::new();
+        let x = g.input("x", F32, [6, 5]);
+        let label = g.constant(Tensor::new([6, 1], vec![0i64, 1, 2, 3, 4, 0]).unwrap());
+        let outputs = f(x, label);
+        outputs.iter().zip(["y", "z"]).for_each(|(y, name)| g.output(name, y.id()));
+        g.check().unwrap();
+        let (new, ledger) = made(&g);
+        assert!(new.is_none(), "{why}: {}", new.unwrap());
+        assert!(ledger.to_string().contains(why), "{why}: {ledger}");
+    };
+    refused("what is inside is used elsewhere", &|x, label| {
+        let y = x.log_softmax(-1);
+        vec![y.gather(-1, label), y.exp()]
+    });
+    // Another axis, no softmax, several elements of a row.
+    refused("", &|x, label| vec![x.log_softmax(0).gather(-1, label)]);
+    refused("", &|x, label| vec![(x - 1.0 - x.max(Keep(-1))).gather(-1, label)]);
+    refused("", &|x, label| vec![x.log_softmax(-1).gather(-1, label.concat(&[label], 1))]);
+}
