@@ -304,7 +304,7 @@ impl Drawn {
                 h.matmul(w),
             ];
             // One direction is used, or both: then it is no loop.
-            pool.swap_remove(if self.program.len() % 3 == 0 { 3 } else { 4 });
+            pool.swap_remove(if self.program.len().is_multiple_of(3) { 3 } else { 4 });
             for &(op, a, b) in &self.program {
                 let (a, b) = (pool[a as usize % pool.len()], pool[b as usize % pool.len()]);
                 pool.push(match op % 8 {
@@ -324,7 +324,7 @@ impl Drawn {
         }
         let loss = (h * c).sum_all();
         g.output("loss", loss.id());
-        let kept = if self.outputs % 3 == 0 { 0 } else { all.len() };
+        let kept = if self.outputs.is_multiple_of(3) { 0 } else { all.len() };
         for (i, value) in all[..kept].iter().enumerate().rev() {
             if self.outputs % 3 == 2 || i + 1 == kept {
                 g.output(&format!("v{i}"), value.id());
