@@ -65,13 +65,14 @@ impl Roll {
         let mut found: Vec<Rolled> = Vec::new();
         loop {
             let before = found.len();
-            runs.retain(|run| {
-                if found.iter().any(|of| of.overlaps(run)) {
+            runs.retain_mut(|run| {
+                found.iter().for_each(|of| of.clip(run));
+                if run.end - run.start < self.min_steps * run.period {
                     return false;
                 }
                 cx.step((run.end - run.start) as u64);
-                let rolled = Rolled::of(tape, &found, run)
-                    .filter(|of| of.steps >= self.min_steps && of.stacked(tape) <= self.max_bytes);
+                let rolled = Rolled::of(tape, &found, run, self.min_steps)
+                    .filter(|of| of.stacked(tape) <= self.max_bytes);
                 let missed = rolled.is_none();
                 found.extend(rolled);
                 missed

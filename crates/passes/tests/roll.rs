@@ -275,3 +275,93 @@ fn loops_within_steps_and_words_within_words() {
     assert_eq!(shapes(&new), [(8, 1, false)], "{new}");
     assert_eq!(keeps(&g, 5), Ok(()));
 }
+
+/// Steps drawn at random: operators of what was there before, of slices, of what two steps before made.
+#[derive(Clone, Debug)]
+struct Drawn {
+    steps: usize,
+    program: Vec<(u8, u8, u8)>,
+    /// Which values of each step are outputs: none, the last, all.
+    outputs: u8,
+    train: bool,
+}
+
+impl Drawn {
+    fn build(&self) -> Graph {
+        let g = Graph::new();
+        let (x, y) = (g.input("x", F64, [self.steps, 2, 3]), g.input("y", F64, [2, self.steps, 3]));
+        let w = g.input("w", F64, [3, 3]);
+        let (mut h, mut c) = (g.input("h", F64, [2, 3]), g.input("c", F64, [2, 3]));
+        let (mut old, mut all) = (c, Vec::new());
+        for t in 0..self.steps {
+            let late = self.steps - 1 - t;
+            let mut pool = vec![
+                h,
+                c,
+                old,
+                x.slice(0, t..t + 1).squeeze(0),
+                y.slice(1, late..late + 1).squeeze(1),
+                h.matmul(w),
+            ];
+            // One direction is used, or both: then it is no loop.
+            pool.swap_remove(if self.program.len().is_multiple_of(3) { 3 } else { 4 });
+            for &(op, a, b) in &self.program {
+                let (a, b) = (pool[a as usize % pool.len()], pool[b as usize % pool.len()]);
+                pool.push(match op % 8 {
+                    0 => a.matmul(w),
+                    1 => a.tanh(),
+                    2 => a * b,
+                    3 => a + b,
+                    4 => a - b.mean(),
+                    5 => (a * b).sin() + b,
+                    6 => (a * 0.5).sigmoid() - w.slice(0, 0..2),
+                    _ => b.sum(0).unsqueeze(0) + a,
+                });
+            }
+            old = c;
+            (c, h) = (pool[pool.len() - 1].tanh(), pool[pool.len() - 2].sin());
+            all.push(pool[pool.len() / 2]);
+        }
+        let loss = (h * c).sum_all();
+        g.output("loss", loss.id());
+        let kept = if self.outputs.is_multiple_of(3) { 0 } else { all.len() };
+        for (i, value) in all[..kept].iter().enumerate().rev() {
+            if self.outputs % 3 == 2 || i + 1 == kept {
+                g.output(&format!("v{i}"), value.id());
+            }
+        }
+        if self.train {
+            for (i, d) in g.grad(loss, &[w, x, y]).into_iter().enumerate() {
+                g.output(&format!("d{i}"), d.id());
+            }
+        }
+        g.check().unwrap();
+        g
+    }
+}
+
+#[test]
+fn steps_drawn_at_random_keep_their_values() {
+    let (mut fired, cases) = (0, 150);
+    for seed in 0..cases {
+        let key = Key(seed);
+        let at = |stream: u64, i: u64, n: u64| key.fold(stream).below(i, n);
+        let program =
+            (0..1 + at(0, 0, 6)).map(|i| [0, 1, 2].map(|j| at(1, 3 * i + j, 256) as u8).into());
+        let drawn = Drawn {
+            steps: 6 + at(0, 1, 4) as usize,
+            program: program.collect(),
+            outputs: at(0, 2, 3) as u8,
+            train: at(0, 3, 2) == 0,
+        };
+        let g = drawn.build();
+        fired += u64::from(rolled(&g).0.is_some());
+        // Bit by bit: steps may multiply what is rounded.
+        let sample = Sample { inputs: g.inputs(), graph: g };
+        let pipeline = Pipeline::new(vec![Arc::new(Roll::default())]);
+        if let Err(why) = preserves(&pipeline, &sample, Level::Exact, Key(seed)) {
+            panic!("{drawn:?}: {why}");
+        }
+    }
+    assert!(fired > cases / 2, "{fired} of {cases}");
+}

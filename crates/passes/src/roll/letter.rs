@@ -176,7 +176,9 @@ impl Letter {
                 From::Before(n) => {
                     let good = place.is_some() && place == at.checked_sub(n);
                     if !good && first && alike() {
-                        after = after.max((at + 1).saturating_sub(n));
+                        // The step begins after what it begins with.
+                        let made = place.map_or(0, |place| place + 1);
+                        after = after.max((at + 1).saturating_sub(n)).max(made);
                         continue;
                     }
                     good

@@ -30,8 +30,13 @@ pub(super) struct PartSum {
 }
 
 impl Rolled {
-    /// The loop that a run is, if it is one.
-    pub(super) fn of(tape: &Tape<'_>, found: &[Rolled], run: &Run) -> Option<Rolled> {
+    /// The loop of at least so many steps that a run is, if it is one.
+    pub(super) fn of(
+        tape: &Tape<'_>,
+        found: &[Rolled],
+        run: &Run,
+        min_steps: usize,
+    ) -> Option<Rolled> {
         let period = run.period;
         // The letters are those of a step in the middle, and of the one before.
         let middle = run.start + (run.end - run.start) / period / 2 * period;
@@ -74,12 +79,14 @@ impl Rolled {
         }
         let costs = carried(tape, &letters, middle);
         let offset = |at: usize| (at + period - middle % period) % period;
-        let (_, start) = starts.iter().filter_map(|&at| Some((costs[offset(at)]?, at))).min()?;
+        let enough = |at: &&usize| end.saturating_sub(**at) / period >= min_steps;
+        let starts = starts.iter().filter(enough);
+        let (_, start) = starts.filter_map(|&at| Some((costs[offset(at)]?, at))).min()?;
         let mut letters = letters;
         letters.rotate_left(offset(start));
         let mut of = Rolled { start, period, steps: 0, letters, reverse: false, sums: Vec::new() };
         of.steps = end.saturating_sub(start) / period;
-        of.settle(tape, found)
+        of.settle(tape, found).filter(|of| of.steps >= min_steps)
     }
 
     /// The loop with a direction, if it is one; without a last step of which more is asked for than of
@@ -176,8 +183,12 @@ impl Rolled {
         (self.start..self.end()).contains(&place)
     }
 
-    pub(super) fn overlaps(&self, run: &Run) -> bool {
-        self.start < run.end && run.start < self.end()
+    /// Leaves of a run the longer part outside of the loop.
+    pub(super) fn clip(&self, run: &mut Run) {
+        let before = run.start..run.end.min(self.start).max(run.start);
+        let after = run.start.max(self.end()).min(run.end)..run.end;
+        let part = if before.len() > after.len() { before } else { after };
+        (run.start, run.end) = (part.start, part.end);
     }
 
     /// The slice that a step sees.
