@@ -302,8 +302,8 @@ fn taller(a: &Matrix, b: &Matrix, c: &Slice) -> Option<(Matrix, Slice)> {
     a.sides(rank - 1)[0].is_straight().then_some((b, c))
 }
 
-/// Would a product of floats be faster if this operand (0 or 1) lay in memory row by row? What runs
-/// often should lay it out once.
+/// Would a product of floats be faster if this operand (0 or 1) lay in memory row by row, with the same
+/// bits? What runs often should lay it out once.
 pub fn wants_rows(a: &Matrix, b: &Matrix, c: &Slice, operand: usize) -> bool {
     let rows = |x: &Matrix| {
         let slice = Slice::new(x.slice.buffer, x.slice.dtype, 0, &x.slice.dims);
@@ -322,7 +322,9 @@ pub fn wants_rows(a: &Matrix, b: &Matrix, c: &Slice, operand: usize) -> bool {
         };
         let straight = plan.sides.iter().flatten().all(Side::is_straight);
         let isa = choice::compiled(c.dtype, Isa::used());
-        (straight && c.dtype.is_wide()).then(|| sides.cycles(&isa))
+        // Rows and columns alone add up in another order.
+        let tiles = sides.m > 1 && sides.n > 1;
+        (straight && tiles && c.dtype.is_wide()).then(|| sides.cycles(&isa))
     };
     work(&laid_out.0, &laid_out.1) < work(a, b)
 }

@@ -1,6 +1,9 @@
 //! Matrix products.
 
-use pleach_kernels::{Border, BufferId, Fault, Kernel, Matrix, Slice, View, Windows};
+use pleach_kernels::{
+    Border, BufferId, Fault, Kernel, Matrix, ScalarOp, ScalarProgram, Slice, View, Windows,
+    wants_rows,
+};
 use pleach_tensor::compare::unravel;
 use pleach_tensor::{DType, F32, F64, I32, I64};
 use proptest::prelude::*;
@@ -285,4 +288,47 @@ fn matrices_of_integers_or_of_wrong_lengths_are_refused() {
         "{:?}",
         fault(F32, &[2, 3, 3])
     );
+}
+
+#[test]
+fn an_operand_that_is_laid_out_first_changes_no_bit() {
+    let mut gained = 0;
+    for (seed, [m, k, n]) in
+        [[32, 512, 128], [7, 600, 40], [2, 5, 6], [64, 1100, 33], [1, 300, 128], [32, 128, 1]]
+            .into_iter()
+            .enumerate()
+    {
+        for dtype in [F32, F64] {
+            let mut bench = Bench::new(seed as u64);
+            let whole = |bench: &mut Bench, dims: [usize; 2]| {
+                let place = bench.output(dtype, &[dims[0] * dims[1]]);
+                let x = Slice::new(place.buffer, dtype, 0, &dims);
+                for at in indices(&dims) {
+                    let value = bench.rng.below(4001) as f64 / 512.0 - 4.0;
+                    write(&mut bench.buffers, &x, &at, V::F(value));
+                }
+                x
+            };
+            let shapes = [[m, k], [n, k], [k, n], [m, n], [m, n]];
+            let [a, b, rows, y, z] = shapes.map(|dims| whole(&mut bench, dims));
+            let turned = b.view(&View::Permute([1, 0].into_iter().collect()), &[k, n]).unwrap();
+            if !wants_rows(&a.clone().into(), &turned.clone().into(), &y, 1) {
+                assert!(m == 1 || n == 1 || k * n < 4096, "{m} {k} {n}");
+                continue;
+            }
+            gained += 1;
+            let program = ScalarProgram::single(ScalarOp::Copy, dtype);
+            let (inputs, outputs) = (vec![turned.clone()], vec![rows.clone()]);
+            let after = bench.run(vec![
+                Kernel::Loop { program, inputs, outputs },
+                Kernel::Gemm { a: a.clone().into(), b: turned.into(), c: y.clone() },
+                Kernel::Gemm { a: a.into(), b: rows.into(), c: z.clone() },
+            ]);
+            for at in indices(&[m, n]) {
+                let [y, z] = [&y, &z].map(|s| read(&after, s, &at).f().to_bits());
+                assert_eq!(y, z, "{dtype} {m} {k} {n} {at:?}");
+            }
+        }
+    }
+    assert!(gained >= 4);
 }
