@@ -231,8 +231,8 @@ impl Lowered {
         self.laid_out(id, from, ty)
     }
 
-    /// A reshape across strides: the elements are laid out once, then seen as asked.
-    fn laid_out(&mut self, id: NodeId, from: Slice, ty: &Type) -> Slice {
+    /// The elements of a slice row by row in memory of their own, seen as asked.
+    pub(crate) fn laid_out(&mut self, id: NodeId, from: Slice, ty: &Type) -> Slice {
         let flat = self.fresh(ty);
         let mut to = flat.clone();
         to.strides = Slice::new(to.buffer, to.dtype, 0, &from.dims).strides;

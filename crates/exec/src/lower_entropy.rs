@@ -21,9 +21,8 @@ impl Lowered {
         }
         let mut inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
         if !entropy_fits(&inputs[0]) {
-            let rows = self.fresh(body.param_types().next().expect("the logits"));
-            self.copy(id, inputs[0].clone(), rows.clone());
-            inputs[0] = rows;
+            let logits = body.param_types().next().expect("the logits");
+            inputs[0] = self.laid_out(id, inputs[0].clone(), logits);
         }
         let output = self.fresh(&node.ty);
         for &(id, _) in found {

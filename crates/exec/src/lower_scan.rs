@@ -183,15 +183,10 @@ impl Lowered {
                 if !fixed || !from.is_injective() || !wants_rows(a, b, c, at) {
                     continue;
                 }
+                let Ok(ty) = Type::new(from.dtype, &from.dims[..]) else { continue };
                 let known = done.iter().find(|(slice, _)| *slice == from).map(|(_, to)| to.clone());
-                let to = known.unwrap_or_else(|| {
-                    let bytes = from.numel() * from.dtype.size();
-                    let buffer = self.storage(Storage::Arena { bytes });
-                    let to = Slice::new(buffer, from.dtype, 0, &from.dims);
-                    self.copy(id, from.clone(), to.clone());
-                    done.push((from, to.clone()));
-                    to
-                });
+                let to = known.unwrap_or_else(|| self.laid_out(id, from.clone(), &ty));
+                done.push((from, to.clone()));
                 if at == 0 { &mut *a } else { &mut *b }.slice = to;
             }
         }

@@ -62,6 +62,7 @@ mod normal_cdf;
 mod num;
 mod one;
 mod patterns;
+mod pieces;
 mod pool;
 mod pow;
 mod program;

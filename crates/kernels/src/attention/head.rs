@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::gemm::{Lanes, Matrices};
 use crate::num::{Float, Num};
+use crate::pieces::{PIECE, across, larger, peak};
 use crate::vector::{Body, Entry, Fused, Machine, Plain};
 
 /// Widest keys and values.
@@ -17,10 +18,8 @@ pub(super) const SCORES: usize = 8192;
 const QUERIES: usize = 32;
 /// Most queries of a causal block that needs no gradient: smaller blocks have less that is not seen.
 const FEW_QUERIES: usize = 16;
-/// Rows of scores are whole pieces of so many.
-const PIECE: usize = 16;
 
-/// Distance of rows of scores.
+/// Distance of rows of scores: whole pieces.
 pub(super) fn pitch(keys: usize) -> usize {
     keys.saturating_add(PIECE - 1) / PIECE * PIECE
 }
@@ -259,19 +258,6 @@ unsafe fn parts<'a, T: Num>(
     (pieces, behind)
 }
 
-/// What joins all lanes, by halves.
-#[inline(always)]
-fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
-    let mut half = PIECE / 2;
-    while half > 0 {
-        for i in 0..half {
-            x[i] = join(x[i], x[i + half]);
-        }
-        half /= 2;
-    }
-    x[0]
-}
-
 /// The softmax of `scale` times the first `seen` elements; zeros up to `len`, a multiple of [`PIECE`]. A row
 /// without weight is zeros if `zeros`, or NaN.
 ///
@@ -281,7 +267,6 @@ fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
 unsafe fn softmax<M: Machine, T: Float>(x: *mut T, seen: usize, len: usize, scale: T, zeros: bool) {
     // SAFETY: the caller's promise.
     let (row, behind) = unsafe { parts(x, seen, len, T::ZERO) };
-    let larger = |a: T, b: T| if a > b { a } else { b };
     let mut most = [T::LOWEST; PIECE];
     let last = seen % PIECE;
     let (whole, part) = row.split_at_mut(seen / PIECE);
@@ -298,8 +283,7 @@ unsafe fn softmax<M: Machine, T: Float>(x: *mut T, seen: usize, len: usize, scal
             *most = larger(*x, *most);
         }
     }
-    let most = across(most, larger);
-    let most = if most > T::LOWEST && most < T::HIGHEST { most } else { T::ZERO };
+    let most = peak(across(most, larger));
     let mut sums = [T::ZERO; PIECE];
     for x in row.iter_mut() {
         for (sum, x) in sums.iter_mut().zip(x) {

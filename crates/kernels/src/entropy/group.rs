@@ -5,12 +5,11 @@ use std::mem::MaybeUninit;
 
 use crate::gemm::Lanes;
 use crate::num::{Float, Num};
+use crate::pieces::{PIECE, across, larger, peak};
 use crate::vector::{Body, Fused, Machine, Plain};
 
 /// Most rows of a group of few classes.
 pub(super) const LINES: usize = 64;
-/// Elements of a piece of a long row.
-const PIECE: usize = 16;
 /// So few classes are vectors of rows.
 const FEW: usize = 32;
 /// Pieces that are added up one after the other.
@@ -82,31 +81,6 @@ where
         // SAFETY: the caller keeps the contract.
         unsafe { Self::on::<Fused>(&*run) }
     }
-}
-
-/// What is subtracted before the exponential: the largest of a row, or 0 if that is infinite, or there is
-/// none.
-#[inline(always)]
-fn peak<T: Num>(most: T) -> T {
-    if most > T::LOWEST && most < T::HIGHEST { most } else { T::ZERO }
-}
-
-#[inline(always)]
-fn larger<T: Num>(a: T, b: T) -> T {
-    if a > b { a } else { b }
-}
-
-/// What joins all lanes, by halves.
-#[inline(always)]
-fn across<T: Copy>(mut x: [T; PIECE], join: impl Fn(T, T) -> T) -> T {
-    let mut half = PIECE / 2;
-    while half > 0 {
-        for i in 0..half {
-            x[i] = join(x[i], x[i + half]);
-        }
-        half /= 2;
-    }
-    x[0]
 }
 
 impl<V: Lanes> Rows<V>
