@@ -117,6 +117,7 @@ fn infinities_and_nan() {
         assert_eq!((dx[0], dx[1], dx[2]), (0.5, -0.5, 0.0));
         assert_eq!(with(-inf, 0.0).0, -inf);
         assert!(with(inf, 0.0).0.is_nan());
+        assert_eq!(with(inf, 0.0).1[1..], vec![0.0; len - 1]);
         assert!(with(-inf, -inf).0.is_nan());
         for x in [with(f64::NAN, 0.0), with(0.0, f64::NAN)] {
             assert!(x.0.is_nan() && x.1[..2].iter().all(|dx| dx.is_nan()), "{x:?}");

@@ -1,10 +1,10 @@
 //! Sums, extremes and argmax.
 
-use pleach_kernels::{Axes, Kernel, ReduceOp, ScalarOp, ScalarProgram};
+use pleach_kernels::{Axes, Kernel, ReduceOp, ScalarOp, ScalarProgram, Slice, View};
 use pleach_tensor::{DType, F32, F64, I64};
 use proptest::prelude::*;
 
-use crate::support::{Bench, V, agree, indices, read};
+use crate::support::{Bench, V, agree, indices, read, write};
 
 /// The indices of the operand that lead to `index` of the result.
 fn sources(dims: &[usize], axes: &[usize], index: &[usize]) -> Vec<Vec<usize>> {
@@ -163,6 +163,78 @@ proptest! {
         let (mut dims, axis) = (Bench::new(seed).rng.dims(rank), axis % rank);
         dims[axis] = dims[axis].max(1);
         argmax(DType::ALL[ty], &dims, axis, seed);
+    }
+}
+
+/// Lines that lie packed, and the same as columns, of every short length.
+#[test]
+fn short_lines_have_the_bits_of_columns() {
+    for n in 1..70 {
+        for lines in [1, 7, 40] {
+            for dtype in [F32, F64] {
+                let mut bench = Bench::new(n as u64);
+                let [packed, turned] = [[lines, n], [n, lines]].map(|dims| {
+                    let whole = bench.output(dtype, &[lines * n]);
+                    Slice::new(whole.buffer, dtype, 0, &dims)
+                });
+                for at in indices(&[lines, n]) {
+                    let value = V::F((at[0] * 131 + at[1] * 7919) as f64 % 1009.0 / 3.0 - 150.0);
+                    write(&mut bench.buffers, &packed, &at, value);
+                    write(&mut bench.buffers, &turned, &[at[1], at[0]], value);
+                }
+                let turned =
+                    turned.view(&View::Permute(Axes::from_slice(&[1, 0])), &[lines, n]).unwrap();
+                let ys = [0, 1].map(|_| bench.output(dtype, &[lines]));
+                let reduce = |input: &Slice, output: &Slice| Kernel::Reduce {
+                    op: ReduceOp::Sum,
+                    axes: Axes::from_slice(&[1]),
+                    input: input.clone(),
+                    output: output.clone(),
+                };
+                let after = bench.run(vec![reduce(&packed, &ys[0]), reduce(&turned, &ys[1])]);
+                for line in 0..lines {
+                    let [a, b] = ys.each_ref().map(|y| read(&after, y, &[line]).f().to_bits());
+                    assert_eq!(a, b, "{dtype} {lines} lines of {n}");
+                }
+            }
+        }
+    }
+}
+
+/// Blocks of a sum of all elements end within rows, which lie as columns.
+#[test]
+fn a_sum_of_all_of_a_turned_matrix_has_the_bits_of_its_copy() {
+    for dims in [[40, 30], [30, 40], [3, 700], [700, 3], [9, 120], [1030, 2]] {
+        let mut bench = Bench::new(11);
+        let whole = bench.output(F32, &[dims[0] * dims[1]]);
+        let x = Slice::new(whole.buffer, F32, 0, &[dims[1], dims[0]]);
+        for (i, at) in indices(&[dims[1], dims[0]]).enumerate() {
+            let value = V::F((i * 7919 % 1009) as f64 / 64.0 - 7.0);
+            write(&mut bench.buffers, &x, &at, value);
+        }
+        let turned = x.view(&View::Permute(Axes::from_slice(&[1, 0])), &dims).unwrap();
+        let copy = bench.output(F32, &[dims[0] * dims[1]]);
+        let copy = Slice::new(copy.buffer, F32, 0, &dims);
+        let ys = [0, 1].map(|_| bench.output(F32, &[]));
+        let reduce = |input: &Slice, output: &Slice| Kernel::Reduce {
+            op: ReduceOp::Sum,
+            axes: Axes::from_slice(&[0, 1]),
+            input: input.clone(),
+            output: output.clone(),
+        };
+        let program = ScalarProgram::single(ScalarOp::Copy, F32);
+        let (inputs, outputs) = (vec![turned.clone()], vec![copy.clone()]);
+        let after = bench.run(vec![
+            Kernel::Loop { program, inputs, outputs },
+            reduce(&turned, &ys[0]),
+            reduce(&copy, &ys[1]),
+        ]);
+        for at in indices(&dims) {
+            let [a, b] = [&turned, &copy].map(|s| read(&after, s, &at).f());
+            assert_eq!(a, b, "{dims:?} {at:?}");
+        }
+        let [a, b] = ys.each_ref().map(|y| read(&after, y, &[]).f().to_bits());
+        assert_eq!(a, b, "{dims:?}");
     }
 }
 
