@@ -34,10 +34,6 @@ fn entropy(search: &Search<'_>, y: NodeId) -> Option<Vec<Found>> {
         _ => None,
     };
     let x = of(of(picked)?)?;
-    let ty = g.ty(x);
-    if !ty.dtype().is_wide() || g.ty(y).rank() != ty.rank() {
-        return None;
-    }
     let region = |gradient, operands: &[NodeId]| {
         search.found(operands, |types| EntropyRegion { gradient }.body(types))
     };

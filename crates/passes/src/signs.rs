@@ -103,9 +103,7 @@ fn moved(
     let mut other = |slot: usize| negated(g, x[slot], claims, DEPTH, cx);
     Some(match (op, &signs[..]) {
         (Op::Neg(_), [Some(_)]) => other(0)?,
-        (Op::Mul(_) | Op::Div(_) | Op::MatMul(_), &[Some(a), Some(b)])
-            if a + b > 0 && x[0] != x[1] =>
-        {
+        (Op::Mul(_) | Op::Div(_) | Op::MatMul(_), &[Some(a), Some(b)]) if a + b > 0 => {
             let both = [other(0)?, other(1)?];
             g.push(op.clone(), &both)
         }

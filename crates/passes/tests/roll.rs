@@ -208,6 +208,46 @@ fn what_is_no_loop_stays() {
 }
 
 #[test]
+fn slices_that_go_both_ways_are_no_loop() {
+    let g = Graph::new();
+    let [x, z] = ["x", "z"].map(|name| g.input(name, F64, [8, 4]));
+    let (mut h, w) = (g.input("h", F64, [1, 4]), g.input("w", F64, [4, 4]));
+    for t in 0..8 {
+        h = (h.matmul(w) + x.slice(0, t..t + 1) * z.slice(0, 7 - t..8 - t)).tanh();
+    }
+    g.output("h", h.id());
+    assert!(rolled(&g).0.is_none());
+    assert_eq!(keeps(&g, 4), Ok(()));
+}
+
+/// Parts that steps add up among zeros, and the sum after every step, or after some.
+fn added_parts(asked: &[usize]) -> Graph {
+    let g = Graph::new();
+    let (mut h, w) = (g.input("h", F64, [1, 4]), g.input("w", F64, [4, 4]));
+    let mut sum = g.input("sum", F64, [8, 4]);
+    for t in 0..8 {
+        h = h.matmul(w).tanh();
+        sum = sum + h.pad(&[(t, 7 - t), (0, 0)]);
+        if asked.contains(&t) {
+            g.output(&format!("sum{t}"), sum.id());
+        }
+    }
+    g
+}
+
+#[test]
+fn parts_are_put_together_unless_a_sum_of_some_of_them_is_asked_for() {
+    let whole = added_parts(&[7]);
+    assert!(!shapes(&rolled(&whole).0.unwrap()).is_empty());
+    assert_eq!(keeps(&whole, 5), Ok(()));
+    for asked in [&[3, 7][..], &[0, 1, 2, 3, 4, 5, 6, 7]] {
+        let g = added_parts(asked);
+        assert!(rolled(&g).0.is_none(), "{asked:?}");
+        assert_eq!(keeps(&g, 6), Ok(()));
+    }
+}
+
+#[test]
 fn a_marked_value_or_a_limit_of_memory_leaves_steps_as_they_are() {
     stays(8, |_, _, h, w| h.matmul(w).tanh().checkpoint());
     let mut cx = PassCx::reference(Level::Exact);
