@@ -208,6 +208,21 @@ fn what_is_no_loop_stays() {
 }
 
 #[test]
+fn what_is_asked_of_the_last_step_alone_is_not_stacked_for_all() {
+    let g = Graph::new();
+    let (mut h, w) = (g.input("h", F64, [2, 4]), g.input("w", F64, [4, 4]));
+    let mut z = h;
+    for _ in 0..9 {
+        z = h.matmul(w) + 1.0;
+        h = z.tanh();
+    }
+    g.output("z", z.id());
+    g.output("h", h.id());
+    assert_eq!(shapes(&rolled(&g).0.unwrap()), [(8, 1, false)]);
+    assert_eq!(keeps(&g, 7), Ok(()));
+}
+
+#[test]
 fn slices_that_go_both_ways_are_no_loop() {
     let g = Graph::new();
     let [x, z] = ["x", "z"].map(|name| g.input(name, F64, [8, 4]));
