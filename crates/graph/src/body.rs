@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 
 use crate::graph::Inner;
 use crate::tape::{Inputs, Key, Node, Tape};
-use crate::{FrameError, Graph, NodeId, Operator, Origin, TypeError};
+use crate::origin::OriginId;
+use crate::{FrameError, Graph, NodeId, Operator, TypeError};
 
 /// A body under construction.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct Frame<O> {
 }
 
 impl<O: Operator> Frame<O> {
-    fn parameter(&mut self, ty: Type, origin: Origin) -> usize {
+    fn parameter(&mut self, ty: Type, origin: OriginId) -> usize {
         let op = O::parameter(self.params.len(), &ty);
         let key = Key::new(&op, &[]);
         // A rule may have recorded a parameter of its own that looks the same.
@@ -40,11 +41,11 @@ impl<O: Operator> Frame<O> {
     }
 
     /// The parameter that stands for `outer`, a value of the enclosing frame.
-    fn capture(&mut self, outer: NodeId, ty: &Type, origin: &Origin) -> NodeId {
+    fn capture(&mut self, outer: NodeId, ty: &Type, origin: OriginId) -> NodeId {
         let index = match self.captured.get(&outer) {
             Some(&index) => index,
             None => {
-                let index = self.parameter(ty.clone(), origin.clone());
+                let index = self.parameter(ty.clone(), origin);
                 self.captures.push(outer);
                 self.captured.insert(outer, index);
                 index
@@ -99,7 +100,7 @@ impl<O: Operator> Graph<O> {
             let ids: Vec<NodeId> = params
                 .iter()
                 .map(|ty| {
-                    let index = frame.parameter(ty.clone(), origin.clone());
+                    let index = frame.parameter(ty.clone(), origin);
                     NodeId::in_frame(number, index)
                 })
                 .collect();
@@ -153,8 +154,8 @@ impl<O: Operator> Graph<O> {
             return Some(id);
         }
         let ty = tape.node(id.index()).ty.clone();
-        let origin = tape.origins[id.index()].clone();
-        Some(inner.frames[level..].iter_mut().fold(id, |id, f| f.capture(id, &ty, &origin)))
+        let origin = tape.origins[id.index()];
+        Some(inner.frames[level..].iter_mut().fold(id, |id, f| f.capture(id, &ty, origin)))
     }
 }
 

@@ -6,13 +6,11 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use petgraph::Direction;
-use petgraph::graph::NodeIndex;
-use petgraph::visit::EdgeRef;
 use pleach_tensor::Type;
 use smallvec::SmallVec;
 
 use crate::body::Frame;
+use crate::origin::{OriginId, Origins};
 use crate::tape::{Inputs, Key, MAX_OPERANDS, Node, Tape};
 use crate::{BuildError, BuildErrors, NodeId, Operator, Origin, Simpler, Site, Traits, TypeError};
 
@@ -39,7 +37,9 @@ pub(crate) struct Inner<O> {
     pub(crate) roots: Vec<Root>,
     pub(crate) errors: Vec<BuildError>,
     /// What is recorded now comes from here, if set; else from the caller's line.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<OriginId>,
+    /// The origins that nodes of any frame have.
+    pub(crate) origins: Origins,
     pub(crate) scope: Option<Arc<str>>,
     pub(crate) raw: bool,
     /// Equal nodes may be on the tape: it was recorded raw, or read from text.
@@ -67,6 +67,7 @@ impl<O: Operator> Default for Graph<O> {
             roots: Vec::new(),
             errors: Vec::new(),
             origin: None,
+            origins: Origins::default(),
             scope: None,
             raw: false,
             twins: false,
@@ -178,10 +179,9 @@ impl<O: Operator> Graph<O> {
         if id.frame() != 0 {
             return Vec::new();
         }
-        let inner = self.inner.borrow();
-        let edges = inner.root.dag.edges_directed(NodeIndex::new(id.index()), Direction::Outgoing);
-        let mut users: Vec<_> =
-            edges.map(|e| (NodeId::new(e.target().index()), usize::from(e.weight().0))).collect();
+        let mut inner = self.inner.borrow_mut();
+        inner.root.draw_edges();
+        let mut users: Vec<_> = inner.root.users(id).collect();
         users.sort_unstable();
         users
     }
@@ -191,10 +191,9 @@ impl<O: Operator> Graph<O> {
     /// has fewest, for others may be used by all of a large graph.
     pub fn twins(&self, id: NodeId) -> Vec<NodeId> {
         let node = self.node(id);
+        self.inner.borrow_mut().root.draw_edges();
         let inner = self.inner.borrow();
-        let users = |x: &NodeId| {
-            inner.root.dag.edges_directed(NodeIndex::new(x.index()), Direction::Outgoing)
-        };
+        let users = |x: &NodeId| inner.root.users(*x).map(|(user, _)| user);
         if node.inputs.is_empty() || node.inputs.iter().any(|x| x.frame() != 0) {
             return Vec::new();
         }
@@ -205,7 +204,6 @@ impl<O: Operator> Graph<O> {
             }
         };
         let mut twins: Vec<NodeId> = users(&node.inputs[fewest])
-            .map(|edge| NodeId::new(edge.target().index()))
             .filter(|user| *user < id && self.node(*user).inputs == node.inputs)
             .collect();
         twins.sort_unstable();
@@ -216,11 +214,8 @@ impl<O: Operator> Graph<O> {
     /// Where the node comes from.
     pub fn origin(&self, id: NodeId) -> Origin {
         let inner = self.inner.borrow();
-        inner
-            .tape(id.frame())
-            .and_then(|tape| tape.origins.get(id.index()))
-            .cloned()
-            .unwrap_or_default()
+        let origin = inner.tape(id.frame()).and_then(|tape| tape.origins.get(id.index()));
+        origin.map_or(Origin::default(), |&at| inner.origins.get(at).clone())
     }
 
     /// Are all equal nodes one? A graph that was recorded raw, or read from text, may have twins.
@@ -311,7 +306,7 @@ impl<O: Operator> Graph<O> {
         let operands = inputs.iter().filter_map(|&id| Some(self.get(id)?.ty.clone())).collect();
         let mut inner = self.inner.borrow_mut();
         let site = match &inner.origin {
-            Some(origin) => origin.first().cloned(),
+            Some(origin) => inner.origins.get(*origin).first().cloned(),
             None => Some(Site::new(Location::caller(), inner.scope.clone())),
         };
         let error = BuildError { op: op.to_string(), operands, reason, site };
@@ -464,13 +459,10 @@ impl<O: Operator> Inner<O> {
     /// Adds the place that is recording now to the places of a node.
     fn merge_origin(&mut self, id: NodeId, caller: &'static Location<'static>) {
         let known = self.tape(id.frame()).and_then(|tape| tape.origins.get(id.index()));
-        let news = known.is_some_and(|known| match &self.origin {
-            Some(origin) => known != origin,
-            None => known.lacks(caller, self.scope.as_ref()),
-        });
-        if news {
-            let origin = self.origin_or(caller);
-            self.tape_mut(id.frame()).origins[id.index()].merge(&origin);
+        if let Some(&known) = known {
+            let news = self.origin_or(caller);
+            let merged = self.origins.merged(known, news);
+            self.tape_mut(id.frame()).origins[id.index()] = merged;
         }
     }
 
@@ -493,10 +485,11 @@ impl<O: Operator> Inner<O> {
         }
     }
 
-    pub(crate) fn origin_or(&self, caller: &'static Location<'static>) -> Origin {
-        match &self.origin {
-            Some(origin) => origin.clone(),
-            None => Site::new(caller, self.scope.clone()).into(),
+    /// Where what is recorded now comes from, if its caller is there.
+    pub(crate) fn origin_or(&mut self, caller: &'static Location<'static>) -> OriginId {
+        match self.origin {
+            Some(origin) => origin,
+            None => self.origins.id(Site::new(caller, self.scope.clone()).into()),
         }
     }
 }

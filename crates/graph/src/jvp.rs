@@ -52,7 +52,7 @@ impl<O: Operator> Graph<O> {
             if dx.iter().all(Option::is_none) || !node.ty.dtype().is_float() {
                 continue;
             }
-            let _at = self.at_origin(self.origin(y));
+            let _at = self.at_same(y);
             let dy = node.op.jvp(self, &node.inputs, y, &dx)?;
             self.check()?;
             if let Some(dy) = dy {

@@ -78,17 +78,23 @@ impl<O: Operator> Graph<O> {
         {
             let (mut new, old) = (new.inner.borrow_mut(), self.inner.borrow());
             new.errors.clone_from(&old.errors);
-            new.root.reserve(old.root.len(), old.root.dag.edge_count());
+            new.root.reserve(old.root.len());
         }
         let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
         // What is kept of what was kept needs no type rule and no identities again.
         let (shared, mut verbatim) = (self.is_shared(), vec![false; self.len()]);
+        let mut origins = vec![None; self.inner.borrow().origins.len()];
         for old in order {
             let node = self.node(old);
             let dropped = NodeId::poison(u32::MAX as usize);
             let inputs: Inputs =
                 node.inputs.iter().map(|x| map[x.index()].unwrap_or(dropped)).collect();
-            let _at = new.at_origin(self.origin(old));
+            let _at = {
+                let inner = self.inner.borrow();
+                let origin = inner.root.origins[old.index()];
+                let carry = || new.inner.borrow_mut().origins.id(inner.origins.get(origin).clone());
+                new.at_origin_id(*origins[origin.index()].get_or_insert_with(carry))
+            };
             map[old.index()] = match rewrite(&new, old, &node, &inputs) {
                 Rewrite::Keep if inputs.contains(&dropped) => None,
                 Rewrite::Keep if shared && node.inputs.iter().all(|x| verbatim[x.index()]) => {

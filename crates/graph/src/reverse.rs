@@ -66,7 +66,7 @@ impl<O: Operator> Graph<O> {
         let needed = self.reachable_from(frame, &wrt, end);
         // Most operators of two operands get two products and two sums at most.
         let count = needed.iter().filter(|needed| **needed).count();
-        self.inner.borrow_mut().tape_mut(frame).reserve(2 * count, 4 * count);
+        self.inner.borrow_mut().tape_mut(frame).reserve(2 * count);
 
         let mut cotangents: Vec<Option<NodeId>> = vec![None; end];
         for &(y, dy) in &seeds {
@@ -89,7 +89,7 @@ impl<O: Operator> Graph<O> {
             if !need.contains(&true) {
                 continue;
             }
-            let _at = self.at_origin(self.origin(y));
+            let _at = self.at_same(y);
             let grads = match results.len() {
                 1 => node.op.vjp(self, &node.inputs, y, dy, &need),
                 _ => node.op.vjp_joint(self, &node.inputs, &results, &need),

@@ -4,12 +4,15 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
 use pleach_tensor::Type;
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
-use crate::{NodeId, Operator, Origin, Slot};
+use crate::origin::OriginId;
+use crate::{NodeId, Operator, Slot};
 
 /// Operands of a node, in order.
 pub type Inputs = SmallVec<[NodeId; 2]>;
@@ -31,7 +34,9 @@ pub struct Node<O> {
 #[derive(Debug)]
 pub(crate) struct Tape<O> {
     pub(crate) dag: DiGraph<Arc<Node<O>>, Slot, u32>,
-    pub(crate) origins: Vec<Origin>,
+    /// Nodes whose edges are drawn: the first ones. See [`Tape::draw_edges`].
+    drawn: usize,
+    pub(crate) origins: Vec<OriginId>,
     interner: HashTable<Interned>,
 }
 
@@ -45,7 +50,8 @@ struct Interned {
 
 impl<O> Default for Tape<O> {
     fn default() -> Self {
-        Tape { dag: DiGraph::default(), origins: Vec::new(), interner: HashTable::new() }
+        let (dag, interner) = (DiGraph::default(), HashTable::new());
+        Tape { dag, drawn: 0, origins: Vec::new(), interner }
     }
 }
 
@@ -70,10 +76,9 @@ impl<O: Operator> Tape<O> {
         self.dag.node_count()
     }
 
-    /// Makes room for so many further nodes and uses.
-    pub(crate) fn reserve(&mut self, nodes: usize, uses: usize) {
+    /// Makes room for so many further nodes.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
         self.dag.reserve_nodes(nodes);
-        self.dag.reserve_edges(uses);
         self.origins.reserve(nodes);
         self.interner.reserve(nodes, |at| Key::spread(at.hash));
     }
@@ -95,21 +100,37 @@ impl<O: Operator> Tape<O> {
         self.interner.find(Key::spread(key.0), same).map(|at| at.index as usize)
     }
 
-    /// Appends a node; the only place that writes operands and edges. `twin`: an equal node is
+    /// Draws the edges of the nodes that were appended since the last time: operands are enough to
+    /// record, differentiate and rebuild a graph, and its edges take more room than its nodes' places.
+    /// Whoever asks for users calls this before.
+    pub(crate) fn draw_edges(&mut self) {
+        for index in self.drawn..self.len() {
+            let user = NodeIndex::new(index);
+            for slot in 0..self.dag[user].inputs.len() {
+                let operand = NodeIndex::new(self.dag[user].inputs[slot].index());
+                self.dag.add_edge(operand, user, Slot(slot as u16));
+            }
+        }
+        self.drawn = self.len();
+    }
+
+    /// Users of a node and the slot in which they have it, the last drawn one first. None of an id
+    /// that is no node here.
+    pub(crate) fn users(&self, id: NodeId) -> impl Iterator<Item = (NodeId, usize)> {
+        let edges = self.dag.edges_directed(NodeIndex::new(id.index()), Direction::Outgoing);
+        edges.map(|edge| (NodeId::new(edge.target().index()), usize::from(edge.weight().0)))
+    }
+
+    /// Appends a node; the only place that writes operands. `twin`: an equal node is
     /// on the tape already, and stays the one that is found.
     pub(crate) fn append(
         &mut self,
         key: Key,
         node: Arc<Node<O>>,
-        origin: Origin,
+        origin: OriginId,
         twin: bool,
     ) -> usize {
-        let operands = node.inputs.len();
         let index = self.dag.add_node(node);
-        for slot in 0..operands {
-            let parent = NodeIndex::new(self.dag[index].inputs[slot].index());
-            self.dag.add_edge(parent, index, Slot(slot as u16));
-        }
         self.origins.push(origin);
         if !twin {
             let at = Interned { hash: key.0, index: index.index() as u32 };

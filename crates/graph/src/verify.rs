@@ -69,7 +69,8 @@ impl<O: Operator> Graph<O> {
                 return Err(VerifyError::Order { user: id, operand });
             }
             let mut edges: Vec<(u16, usize)> = {
-                let inner = self.inner.borrow();
+                let mut inner = self.inner.borrow_mut();
+                inner.root.draw_edges();
                 let at = NodeIndex::new(id.index());
                 let edges = inner.root.dag.edges_directed(at, Direction::Incoming);
                 edges.map(|e| (e.weight().0, e.source().index())).collect()
