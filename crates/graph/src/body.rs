@@ -9,8 +9,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use crate::graph::Inner;
-use crate::tape::{Inputs, Key, Node, Tape};
 use crate::origin::OriginId;
+use crate::tape::{Inputs, Key, Node, Tape};
 use crate::{FrameError, Graph, NodeId, Operator, TypeError};
 
 /// A body under construction.

@@ -35,6 +35,8 @@ pub(crate) struct Inner<O> {
     pub(crate) frames: Vec<Frame<O>>,
     pub(crate) frames_opened: u32,
     pub(crate) roots: Vec<Root>,
+    /// What [`Graph::live`] found, until the roots or the number of nodes change.
+    pub(crate) live: Option<Arc<[bool]>>,
     pub(crate) errors: Vec<BuildError>,
     /// What is recorded now comes from here, if set; else from the caller's line.
     pub(crate) origin: Option<OriginId>,
@@ -65,6 +67,7 @@ impl<O: Operator> Default for Graph<O> {
             frames: Vec::new(),
             frames_opened: 0,
             roots: Vec::new(),
+            live: None,
             errors: Vec::new(),
             origin: None,
             origins: Origins::default(),
@@ -236,7 +239,7 @@ impl<O: Operator> Graph<O> {
             self.refuse(format_args!("output {name:?}"), &[value], reason);
             return;
         }
-        self.inner.borrow_mut().roots.push(Root { name: name.into(), value, target: None });
+        self.ask(Root { name: name.into(), value, target: None });
     }
 
     /// Asks that source `target` take `value` after a run. Refuses as [`Graph::output`] does, and
@@ -254,8 +257,13 @@ impl<O: Operator> Graph<O> {
             self.refuse(format_args!("assign {name:?}"), &[target, value], reason);
             return;
         }
-        let root = Root { name: name.into(), value, target: Some(target) };
-        self.inner.borrow_mut().roots.push(root);
+        self.ask(Root { name: name.into(), value, target: Some(target) });
+    }
+
+    fn ask(&self, root: Root) {
+        let mut inner = self.inner.borrow_mut();
+        inner.live = None;
+        inner.roots.push(root);
     }
 
     /// Why the graph cannot be asked for these values.
@@ -273,7 +281,9 @@ impl<O: Operator> Graph<O> {
 
     /// Forgets everything that was asked for.
     pub fn clear_roots(&self) {
-        self.inner.borrow_mut().roots.clear();
+        let mut inner = self.inner.borrow_mut();
+        inner.live = None;
+        inner.roots.clear();
     }
 
     /// The independent errors so far, in order.

@@ -1,5 +1,7 @@
 //! Rewriting: a graph is never edited, it is built anew, node by node, operands first.
 
+use std::sync::Arc;
+
 use crate::tape::{Inputs, Node};
 use crate::{Graph, NodeId, Operator};
 
@@ -74,6 +76,25 @@ impl<O: Operator> Graph<O> {
         order: impl IntoIterator<Item = NodeId>,
         mut rewrite: impl FnMut(&Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
     ) -> (Graph<O>, NodeMap) {
+        let rewrite = |(): &mut (), new: &Graph<O>, old, node: &Node<O>, inputs: &[NodeId]| {
+            rewrite(new, old, node, inputs)
+        };
+        self.rebuild_noting(order, &mut (), rewrite, |(), _, _, _, _| {})
+    }
+
+    /// As [`Graph::rebuild_in`], and tells what became of every node that was not dropped: `note` gets
+    /// the new graph, the old id, the new one, and the old node's operands in the new graph. Both
+    /// closures may change `state`.
+    ///
+    /// # Panics
+    /// As [`Graph::rebuild_in`].
+    pub fn rebuild_noting<S>(
+        &self,
+        order: impl IntoIterator<Item = NodeId>,
+        state: &mut S,
+        mut rewrite: impl FnMut(&mut S, &Graph<O>, NodeId, &Node<O>, &[NodeId]) -> Rewrite,
+        mut note: impl FnMut(&mut S, &Graph<O>, NodeId, NodeId, &[NodeId]),
+    ) -> (Graph<O>, NodeMap) {
         let new = Graph::default();
         {
             let (mut new, old) = (new.inner.borrow_mut(), self.inner.borrow());
@@ -95,16 +116,20 @@ impl<O: Operator> Graph<O> {
                 let carry = || new.inner.borrow_mut().origins.id(inner.origins.get(origin).clone());
                 new.at_origin_id(*origins[origin.index()].get_or_insert_with(carry))
             };
-            map[old.index()] = match rewrite(&new, old, &node, &inputs) {
+            let id = match rewrite(state, &new, old, &node, &inputs) {
                 Rewrite::Keep if inputs.contains(&dropped) => None,
                 Rewrite::Keep if shared && node.inputs.iter().all(|x| verbatim[x.index()]) => {
                     verbatim[old.index()] = true;
-                    Some(new.append_again(&node, inputs))
+                    Some(new.append_again(&node, inputs.clone()))
                 }
                 Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
                 Rewrite::Replace(id) => Some(id),
                 Rewrite::Drop => None,
             };
+            if let Some(id) = id {
+                note(state, &new, old, id, &inputs);
+            }
+            map[old.index()] = id;
         }
         let map = NodeMap(map);
         let at = |id: NodeId| map.get(id).expect("a pass must not drop what an output needs");
@@ -118,9 +143,15 @@ impl<O: Operator> Graph<O> {
     }
 
     /// For every node: does an output, an assignment or its target need it?
-    pub fn live(&self) -> Vec<bool> {
-        let inner = self.inner.borrow();
-        let roots = inner.roots.iter().flat_map(|r| [Some(r.value), r.target]);
-        inner.root.needed_by(roots.flatten().map(NodeId::index))
+    /// What was found is kept until something is recorded or asked for.
+    pub fn live(&self) -> Arc<[bool]> {
+        let mut inner = self.inner.borrow_mut();
+        let kept = inner.live.take().filter(|live| live.len() == inner.root.len());
+        let live = kept.unwrap_or_else(|| {
+            let roots = inner.roots.iter().flat_map(|r| [Some(r.value), r.target]);
+            inner.root.needed_by(roots.flatten().map(NodeId::index)).into()
+        });
+        inner.live = Some(live.clone());
+        live
     }
 }

@@ -21,6 +21,20 @@ fn users_are_listed_by_slot_in_the_order_of_recording() {
 }
 
 #[test]
+fn users_that_are_recorded_between_two_questions_are_found() {
+    let g = Graph::new();
+    let (a, b) = (x(&g, "a"), x(&g, "b"));
+    let product = mul(&g, a, b);
+    assert_eq!(g.users(a), [(product, 0)]);
+    let sum = add(&g, product, a);
+    assert_eq!(g.twins(sum), []);
+    let again = mul(&g, product, a);
+    assert_eq!(g.users(a), [(product, 0), (sum, 0), (again, 0)]);
+    assert_eq!((g.users(product), g.twins(again)), (vec![(sum, 1), (again, 1)], vec![sum]));
+    assert_eq!(g.verify(), Ok(()));
+}
+
+#[test]
 fn twins_have_the_same_operands_and_stand_before() {
     let g = Graph::new();
     let (a, b) = (x(&g, "a"), x(&g, "b"));
@@ -44,15 +58,19 @@ fn live_is_what_outputs_assignments_and_targets_need() {
     let (a, b, s) = (x(&g, "a"), x(&g, "b"), x(&g, "s"));
     let y = cube(&g, a);
     let dead = cube(&g, b);
-    assert_eq!(g.live(), [false; 5]);
+    assert_eq!(*g.live(), [false; 5]);
     g.output("y", y);
-    assert_eq!(g.live(), [true, false, false, true, false]);
+    assert_eq!(*g.live(), [true, false, false, true, false]);
     g.assign("s", s, a);
-    assert_eq!(g.live(), [true, false, true, true, false]);
+    assert_eq!(*g.live(), [true, false, true, true, false]);
     g.output("dead", dead);
-    assert_eq!(g.live(), [true; 5]);
+    assert_eq!(*g.live(), [true; 5]);
+    let late = add(&g, y, dead);
+    assert_eq!(*g.live(), [true, true, true, true, true, false]);
+    g.output("late", late);
+    assert_eq!(*g.live(), [true; 6]);
     g.clear_roots();
-    assert_eq!(g.live(), [false; 5]);
+    assert_eq!(*g.live(), [false; 6]);
 }
 
 #[test]
@@ -87,7 +105,7 @@ fn a_graph_with_errors_can_be_looked_at() {
     let g = Graph::new();
     let bad = g.push(Toy::Add, &[x(&g, "a")]);
     g.output("bad", bad);
-    assert_eq!(g.live(), [false]);
+    assert_eq!(*g.live(), [false]);
     assert_eq!(g.to_string(), "%0 = in(\"a\") : f64[3]\n");
     assert!(g.dot().contains("dashed"));
 }

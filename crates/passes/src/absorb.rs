@@ -63,10 +63,21 @@ impl Pass for Absorb {
             if !from.ids().any(|id| from.peek(id, |node| fixed.is_source(node)) == Some(true)) {
                 break;
             }
+            fixed.extend(from);
+            let claims = Claims::of(from);
+            let at = Absorber { g: from, fixed: &fixed.known, claims: &claims };
+            let fires = |id: NodeId| {
+                let node = from.node(id);
+                claims.get(id) > 0 && at.find(&node.op, &node.inputs, cx).is_some()
+            };
+            if !from.ids().any(fires) {
+                break;
+            }
+            fixed.known.clear();
             let (new, map, fired) = sweep(from, cx, |new, _, node, inputs, claims, cx| {
                 fixed.extend(new);
                 let at = Absorber { g: new, fixed: &fixed.known, claims };
-                at.rewrite(&node.op, inputs, cx)
+                at.record(at.find(&node.op, inputs, cx)?)
             });
             if fired == 0 {
                 break;
@@ -122,7 +133,17 @@ impl Fixed {
 /// Numbers along some axes of a value: their shape has its rank, and 1 along the others.
 type Along = Vec<usize>;
 
-/// A place in the new graph where a rule may fire.
+/// What a rule may do at a node, `z` or `y` being what it scales or shifts.
+enum Found {
+    /// Numbers `f` along these axes go into the product that `y` is made of.
+    Scale { y: NodeId, f: NodeId, along: Along },
+    /// `z` is scaled by the product of both.
+    Factors { z: NodeId, both: [NodeId; 2], most: usize },
+    /// The sum, or the difference, of both is added to `z`, or subtracted if `minus`.
+    Terms { z: NodeId, minus: bool, sum: Op, both: [NodeId; 2], most: usize },
+}
+
+/// A place in a graph where a rule may fire.
 struct Absorber<'a> {
     g: &'a Graph,
     fixed: &'a [bool],
@@ -130,13 +151,8 @@ struct Absorber<'a> {
 }
 
 impl Absorber<'_> {
-    /// What stands for the operator of these operands, and by which rule.
-    fn rewrite(
-        &self,
-        op: &Op,
-        inputs: &[NodeId],
-        cx: &PassCx<'_>,
-    ) -> Option<(&'static str, NodeId)> {
+    /// What may be done with the operator of these operands.
+    fn find(&self, op: &Op, inputs: &[NodeId], cx: &PassCx<'_>) -> Option<Found> {
         let may = |rule| cx.may(rule, Class::Rounding);
         let &[a, b] = inputs else { return None };
         match op {
@@ -145,11 +161,10 @@ impl Absorber<'_> {
                 let along = self.along(y, f)?;
                 let saved = self.g.ty(y).numel();
                 if may(SCALE) && self.more(y, &along, 0).is_some_and(|more| more < saved) {
-                    return Some((SCALE, self.scaled(y, self.shaped(f, &along), &along)?));
+                    return Some(Found::Scale { y, f, along });
                 }
                 let (z, f2) = self.factor_of(y).filter(|_| may(FACTORS))?;
-                let both = self.joined(Mul.into(), f2, f, saved)?;
-                Some((FACTORS, self.with(Mul.into(), z, both)))
+                Some(Found::Factors { z, both: [f2, f], most: saved })
             }
             Op::Add(_) | Op::Sub(_) if may(TERMS) => {
                 let swapped = || matches!(op, Op::Add(_)).then(|| self.parts(b, a)).flatten();
@@ -158,10 +173,27 @@ impl Absorber<'_> {
                 // z ± t2 ± t
                 let sum =
                     if minus == matches!(op, Op::Sub(_)) { Op::from(Add) } else { Sub.into() };
-                let both = self.joined(sum, t2, t, self.g.ty(y).numel())?;
-                Some((TERMS, self.with(if minus { Sub.into() } else { Add.into() }, z, both)))
+                let most = self.g.ty(y).numel();
+                Some(Found::Terms { z, minus, sum, both: [t2, t], most })
             }
             _ => None,
+        }
+    }
+
+    /// What stands for the operator then, and by which rule.
+    fn record(&self, found: Found) -> Option<(&'static str, NodeId)> {
+        match found {
+            Found::Scale { y, f, along } => {
+                Some((SCALE, self.scaled(y, self.shaped(f, &along), &along)?))
+            }
+            Found::Factors { z, both: [a, b], most } => {
+                let both = self.joined(Mul.into(), a, b, most)?;
+                Some((FACTORS, self.with(Mul.into(), z, both)))
+            }
+            Found::Terms { z, minus, sum, both: [a, b], most } => {
+                let both = self.joined(sum, a, b, most)?;
+                Some((TERMS, self.with(if minus { Sub.into() } else { Add.into() }, z, both)))
+            }
         }
     }
 

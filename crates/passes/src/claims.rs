@@ -85,20 +85,21 @@ where
     ) -> Option<(&'static str, NodeId)>,
 {
     let (uses, mut claims, mut fired) = (live_uses(g), Claims::default(), 0);
-    let (new, map) = g.rebuild(|new, old, node, inputs| {
-        cx.step(1 + inputs.len() as u64);
-        let (uses, start) = (uses[old.index()], new.len());
-        let found = if uses == 0 { None } else { rewrite(new, old, node, inputs, &claims, cx) };
-        let id = match found {
-            Some((rule, id)) => {
-                fired += 1;
-                cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                id
-            }
-            None => new.push(node.op.clone(), inputs),
+    let rewrite = |claims: &mut Claims, new: &Graph, old: NodeId, node: &Node<Op>, x: &[NodeId]| {
+        cx.step(1 + x.len() as u64);
+        let start = new.len();
+        let used = uses[old.index()] > 0;
+        let Some((rule, id)) = used.then(|| rewrite(new, old, node, x, claims, cx)).flatten()
+        else {
+            return Rewrite::Keep;
         };
-        claims.settle(new, id, uses, inputs);
+        fired += 1;
+        cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
         Rewrite::Replace(id)
-    });
+    };
+    let settle = |claims: &mut Claims, new: &Graph, old: NodeId, id, inputs: &[NodeId]| {
+        claims.settle(new, id, uses[old.index()], inputs);
+    };
+    let (new, map) = g.rebuild_noting(g.ids(), &mut claims, rewrite, settle);
     (new, map, fired)
 }

@@ -38,15 +38,19 @@ impl Pass for Contract {
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         cx.step(g.len() as u64);
+        // Where no product is summed there is nothing to build anew.
+        let is_product = |x: NodeId| g.peek(x, |x| matches!(x.op, Op::MatMul(_))) == Some(true);
+        let summed =
+            |id| g.peek(id, |node| matches!(node.op, Op::Sum(_)) && is_product(node.inputs[0]));
+        if !g.ids().any(|id| summed(id) == Some(true)) {
+            return Ok(Outcome::Unchanged);
+        }
         let (live, uses) = (g.live(), live_uses(g));
         let mut fired = 0;
         let (new, map) = g.rebuild(|new, old, node, inputs| {
             let Op::Sum(sum) = &node.op else { return Rewrite::Keep };
             let product = node.inputs[0];
-            if !live[old.index()]
-                || !matches!(g.op(product), Op::MatMul(_))
-                || !cx.may(RULE, Class::Rounding)
-            {
+            if !live[old.index()] || !is_product(product) || !cx.may(RULE, Class::Rounding) {
                 return Rewrite::Keep;
             }
             if let Err(why) = contracts(g, product, sum.axes(), uses[product.index()]) {

@@ -85,10 +85,16 @@ impl Edited {
 impl Family {
     /// The loops that something live uses, in order.
     pub(crate) fn all(g: &Graph) -> Vec<Family> {
+        let is_loop =
+            |id: &NodeId| g.peek(*id, |node| matches!(node.op, Op::Scan(_))) == Some(true);
+        let loops: Vec<NodeId> = g.ids().filter(is_loop).collect();
+        if loops.is_empty() {
+            return Vec::new();
+        }
         let live = g.live();
         let mut numbers: HashMap<(Arc<Loop>, Vec<NodeId>), usize> = HashMap::new();
         let mut families: Vec<Family> = Vec::new();
-        for id in g.ids().filter(|id| live[id.index()]) {
+        for id in loops.into_iter().filter(|id| live[id.index()]) {
             let Op::Scan(scan) = g.op(id) else { continue };
             let (of, operands) = (scan.of().clone(), g.node(id).inputs.to_vec());
             let number = *numbers.entry((of.clone(), operands.clone())).or_insert_with(|| {

@@ -27,7 +27,7 @@ pub(crate) struct Found {
 pub(crate) struct Search<'g> {
     pub(crate) g: &'g Graph,
     copy: Graph,
-    live: Vec<bool>,
+    live: Arc<[bool]>,
     pub(crate) users: Vec<Vec<NodeId>>,
     asked: FxHashSet<NodeId>,
 }

@@ -55,6 +55,9 @@ fn saved(g: &Graph, x: NodeId, claims: &Claims, depth: usize, cx: &mut PassCx<'_
     }
 }
 
+/// For every operand of an operator, what [`saved`] found.
+type Saved = SmallVec<[Option<u32>; 2]>;
+
 /// Records `-x` in the way that [`saved`] found.
 fn negated(
     g: &Graph,
@@ -82,6 +85,33 @@ fn negated(
     Some(g.push(node.op.clone(), &inputs))
 }
 
+/// How many operators it saves to compute each operand with the other sign, if that saves any here.
+fn worth(
+    g: &Graph,
+    op: &Op,
+    ty: &Type,
+    x: &[NodeId],
+    claims: &Claims,
+    cx: &mut PassCx<'_>,
+) -> Option<Saved> {
+    let near = matches!(
+        op,
+        Op::Neg(_) | Op::Mul(_) | Op::Div(_) | Op::MatMul(_) | Op::Add(_) | Op::Sub(_)
+    );
+    if !near || !ty.dtype().is_float() || !cx.may(RULE, Class::Rounding) {
+        return None;
+    }
+    let signs: Saved = x.iter().map(|&x| saved(g, x, claims, DEPTH, cx)).collect();
+    let worth = match (op, &signs[..]) {
+        (Op::Neg(_), [first]) => first.is_some(),
+        (Op::Mul(_) | Op::Div(_) | Op::MatMul(_), &[Some(a), Some(b)]) => a + b > 0,
+        (Op::Add(_), signs) => signs.iter().any(|sign| *sign > Some(0)),
+        (Op::Sub(_), signs) => signs[1] > Some(0),
+        _ => false,
+    };
+    worth.then_some(signs)
+}
+
 /// An operator with fewer signs before it.
 fn moved(
     g: &Graph,
@@ -91,30 +121,21 @@ fn moved(
     claims: &Claims,
     cx: &mut PassCx<'_>,
 ) -> Option<NodeId> {
-    let near = matches!(
-        op,
-        Op::Neg(_) | Op::Mul(_) | Op::Div(_) | Op::MatMul(_) | Op::Add(_) | Op::Sub(_)
-    );
-    if !near || !ty.dtype().is_float() || !cx.may(RULE, Class::Rounding) {
-        return None;
-    }
-    let signs: SmallVec<[Option<u32>; 2]> =
-        x.iter().map(|&x| saved(g, x, claims, DEPTH, cx)).collect();
+    let signs = worth(g, op, ty, x, claims, cx)?;
     let mut other = |slot: usize| negated(g, x[slot], claims, DEPTH, cx);
     Some(match (op, &signs[..]) {
-        (Op::Neg(_), [Some(_)]) => other(0)?,
-        (Op::Mul(_) | Op::Div(_) | Op::MatMul(_), &[Some(a), Some(b)]) if a + b > 0 => {
-            let both = [other(0)?, other(1)?];
-            g.push(op.clone(), &both)
-        }
+        (Op::Neg(_), _) => other(0)?,
         (Op::Add(_), [_, Some(1..)]) => g.push(Sub.into(), &[x[0], other(1)?]),
-        (Op::Add(_), [Some(1..), _]) => g.push(Sub.into(), &[x[1], other(0)?]),
-        (Op::Sub(_), [Some(1..), Some(1..)]) => {
+        (Op::Add(_), _) => g.push(Sub.into(), &[x[1], other(0)?]),
+        (Op::Sub(_), [Some(1..), _]) => {
             let both = [other(1)?, other(0)?];
             g.push(Sub.into(), &both)
         }
-        (Op::Sub(_), [_, Some(1..)]) => g.push(Add.into(), &[x[0], other(1)?]),
-        _ => return None,
+        (Op::Sub(_), _) => g.push(Add.into(), &[x[0], other(1)?]),
+        _ => {
+            let both = [other(0)?, other(1)?];
+            g.push(op.clone(), &both)
+        }
     })
 }
 
@@ -141,6 +162,15 @@ impl Pass for Signs {
         let mut result: Option<(Graph, NodeMap)> = None;
         for _ in 0..SWEEPS {
             let current = result.as_ref().map_or(g, |(graph, _)| graph);
+            let claims = Claims::of(current);
+            let mut fires = |id: NodeId| {
+                let node = current.node(id);
+                let x = &node.inputs;
+                claims.get(id) > 0 && worth(current, &node.op, &node.ty, x, &claims, cx).is_some()
+            };
+            if !current.ids().any(&mut fires) {
+                break;
+            }
             let (next, step, fired) = sweep(current, cx, |new, _, node, inputs, claims, cx| {
                 Some((RULE, moved(new, &node.op, &node.ty, inputs, claims, cx)?))
             });

@@ -14,6 +14,7 @@ use pleach_graph::{NodeId, NodeMap};
 use pleach_ops::{Graph, Op};
 use pleach_tensor::Type;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::claims::{Claims, sweep};
 use crate::pattern::Estimate;
@@ -40,11 +41,24 @@ type Kinds = u128;
 /// The bit of splats.
 const SPLAT: Kinds = 1;
 
-/// A rule that may fire where some operands are of these kinds.
-#[derive(Clone, Copy, Debug)]
+/// A rule that may fire where the operands are of these kinds, 0 being any.
+#[derive(Clone, Debug)]
 struct Candidate {
     rule: usize,
-    needs: Kinds,
+    args: SmallVec<[Kinds; 2]>,
+}
+
+impl Candidate {
+    /// May operands of these kinds be what the rule asks for, in this order or the other?
+    fn fits(&self, kinds: &[Kinds]) -> bool {
+        let fits = |(needs, kind): (&Kinds, &Kinds)| *needs == 0 || needs & kind != 0;
+        let swapped = || {
+            kinds.len() == 2
+                && self.args.len() == 2
+                && self.args.iter().zip(kinds.iter().rev()).all(fits)
+        };
+        self.args.iter().zip(kinds).all(fits) || swapped()
+    }
 }
 
 impl Default for Simplify {
@@ -61,9 +75,9 @@ impl Simplify {
         let mut kinds: FxHashMap<&'static str, Kinds> = FxHashMap::default();
         for (rule, Rule { left, .. }) in rules.iter().enumerate() {
             let Pattern::Apply(root, _, args) = left else { continue };
-            let mut needs = 0;
+            let mut needs = SmallVec::new();
             for arg in args {
-                needs |= match arg {
+                needs.push(match arg {
                     Pattern::Any(_) => 0,
                     Pattern::Splat(_) | Pattern::Number(_) => SPLAT,
                     // Operators beyond the number of bits are not looked for.
@@ -71,9 +85,9 @@ impl Simplify {
                         let next = Kinds::checked_shl(2, kinds.len() as u32).unwrap_or(0);
                         *kinds.entry(name).or_insert(next)
                     }
-                };
+                });
             }
-            by_root.entry(root).or_default().push(Candidate { rule, needs });
+            by_root.entry(root).or_default().push(Candidate { rule, args: needs });
         }
         Simplify { rules, by_root, kinds, sweeps: MAX_SWEEPS }
     }
@@ -112,10 +126,10 @@ impl Simplify {
         cx: &mut PassCx<'_>,
     ) -> Option<(&Rule, Match)> {
         let candidates = self.by_root.get(op.name())?;
-        let has = inputs.iter().fold(0, |has, &x| has | self.kind(new, x));
+        let kinds: SmallVec<[Kinds; 4]> = inputs.iter().map(|&x| self.kind(new, x)).collect();
         cx.step(candidates.len() as u64);
         let ty = g.ty(old);
-        for candidate in candidates.iter().filter(|c| c.needs & !has == 0) {
+        for candidate in candidates.iter().filter(|c| c.fits(&kinds)) {
             let rule = &self.rules[candidate.rule];
             if !cx.may(rule.name, rule.values) {
                 continue;

@@ -8,6 +8,8 @@
 //! outside are regions with room, if that is quicker, and if it takes no memory: what would have to
 //! live longer is no larger than what goes away.
 
+use std::sync::Arc;
+
 use pleach_graph::NodeId;
 use pleach_ops::{Graph, Op};
 
@@ -42,7 +44,7 @@ pub(super) struct Again<'a, 'g> {
     limits: Fuse,
     units: &'a Units<'g>,
     regions: &'a [Option<usize>],
-    live: Vec<bool>,
+    live: Arc<[bool]>,
     root: Vec<bool>,
     /// Is the value in memory? (Of operators in regions: is it a result?)
     stored: Vec<bool>,

@@ -1,5 +1,7 @@
 //! What a graph keeps for its gradient: values with memory of their own, and who needs them when.
 
+use std::sync::Arc;
+
 use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op};
 
@@ -11,7 +13,7 @@ use crate::fixed::fixed;
 #[derive(Debug)]
 pub(super) struct Tape<'g> {
     pub(super) g: &'g Graph,
-    pub(super) live: Vec<bool>,
+    pub(super) live: Arc<[bool]>,
     /// The node of the first output, usually the loss.
     pub(super) turn: usize,
     /// For every node, the node in whose memory its value is: its own, or what it is a view of.
