@@ -72,6 +72,8 @@ pub(crate) struct GemmPlan {
     /// The batch, with strides of a, b, c.
     batch: Space,
     way: Way,
+    /// Are the operands the other way round?
+    turned: bool,
     m: usize,
     n: usize,
     k: usize,
@@ -170,12 +172,31 @@ impl GemmPlan {
             sides: both,
             borders,
             way,
+            turned,
             m,
             n,
             k,
             tall,
             tasks: work.saturating_mul(batch.iter().product()) / TASK,
         })
+    }
+
+    /// Rows `from .. from + len` of the product alone, with the same bits and for one thread; `None` if
+    /// there is a batch, or these rows are not along one axis.
+    pub(crate) fn of_rows(mut self, from: usize, len: usize) -> Option<GemmPlan> {
+        let (operand, side) = if self.turned { (1, 1) } else { (0, 0) };
+        let cut = matches!(self.way, Way::Direct(_) | Way::Blocked { .. });
+        if !cut || self.batch.numel() != 1 || !self.sides[operand][side].is_straight() {
+            return None;
+        }
+        for i in [operand, 2] {
+            let by = isize::try_from(from).ok()?.checked_mul(self.strides[i][side])?;
+            self.operands[i].offset = self.operands[i].offset.checked_add_signed(by)?;
+        }
+        self.sides[operand][side] = Side::straight(len, self.strides[operand][side]);
+        *if self.turned { &mut self.n } else { &mut self.m } = len;
+        self.tasks = 0;
+        Some(self)
     }
 
     /// A product in `parts` blocks, or fewer. The order of sums does not depend on it.

@@ -65,6 +65,15 @@ impl Slice {
         self.moves.is_none().then(|| Slice { dims, strides, moves, ..self.clone() })
     }
 
+    /// Elements `from .. from + len` along an axis; `None` where a number does not fit.
+    pub(crate) fn rows(&self, axis: usize, from: usize, len: usize) -> Option<Slice> {
+        let mut rows = self.clone();
+        let by = isize::try_from(from).ok()?.checked_mul(self.strides[axis])?;
+        rows.offset = self.offset.checked_add_signed(by)?;
+        rows.dims[axis] = len;
+        Some(rows)
+    }
+
     /// Number of elements. Wraps if it does not fit; a checked program has no such slice.
     pub fn numel(&self) -> usize {
         self.dims.iter().fold(1, |p, &n| p.wrapping_mul(n))

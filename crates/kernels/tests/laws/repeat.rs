@@ -1,6 +1,6 @@
 //! Loops of instructions.
 
-use pleach_kernels::{Fault, Kernel, Moves, RunError, ScalarOp, ScalarProgram, Slice};
+use pleach_kernels::{AlignedBuf, Fault, Kernel, Moves, RunError, ScalarOp, ScalarProgram, Slice};
 use pleach_tensor::{F32, F64};
 use proptest::prelude::*;
 
@@ -52,6 +52,60 @@ proptest! {
     fn a_running_sum(rank in 0usize..=3, length in 0usize..6, reverse: bool, seed: u64) {
         running_sum(&Bench::new(seed).rng.dims(rank), length, reverse, seed);
     }
+}
+
+/// A recurrence over rows: products with a matrix that stays, and elementwise instructions, over arrays that
+/// lie anywhere in one buffer, in each other's way too. The bits are those of one thread, whoever does
+/// which rows.
+fn recurrence(seed: u64) -> bool {
+    let mut bench = Bench::new(seed);
+    let (rows, width) = (1 + bench.rng.below(40), 1 + bench.rng.below(20));
+    let (length, room) = (1 + bench.rng.below(4), 12_000);
+    let whole = bench.output(F32, &[room]);
+    let weight = bench.input(F32, &[width, width], false);
+    let (apart, pitch) = (bench.rng.below(3) > 0, width + bench.rng.below(2) * width);
+    let mut free = whole.offset;
+    let mut array = |bench: &mut Bench| {
+        let (moves, turned) = (bench.rng.below(3) == 0, bench.rng.below(12) == 0);
+        let step = pitch * rows;
+        let take = step * if moves { length } else { 1 };
+        let offset = if apart { free } else { whole.offset + bench.rng.below(room - take) };
+        free += take;
+        let mut slice = Slice::new(whole.buffer, F32, offset, &[rows, width]);
+        slice.strides[0] = pitch as isize;
+        if turned {
+            slice.strides = [1, rows as isize].into_iter().collect();
+        }
+        let by = step as isize;
+        slice.moves = moves.then_some(Moves { by, steps: length });
+        slice
+    };
+    let arrays: Vec<Slice> = (0..5).map(|_| array(&mut bench)).collect();
+    let any = |bench: &mut Bench| arrays[bench.rng.below(arrays.len())].clone();
+    let body: Vec<Kernel> = (0..2 + bench.rng.below(4))
+        .map(|_| {
+            let (x, z, y) = (any(&mut bench), any(&mut bench), any(&mut bench));
+            match bench.rng.below(3) {
+                0 => Kernel::Gemm { a: x.into(), b: weight.clone().into(), c: y },
+                1 => apply(ScalarOp::Sub, &[&x, &z], &y),
+                _ => apply(ScalarOp::Tanh, &[&x], &y),
+            }
+        })
+        .collect();
+    let repeat = Kernel::Repeat { length, reverse: bench.rng.below(2) == 0, body };
+    let specs = bench.program(vec![]).buffers().to_vec();
+    // Instructions in each other's way are refused one by one.
+    let Ok(program) = pleach_kernels::Program::new(vec![repeat], specs) else { return false };
+    let [one, two, three] = pools().each_ref().map(|pool| bench.try_run(&program, pool).unwrap());
+    let same = |a: &[AlignedBuf]| a.iter().zip(&one).all(|(a, b)| a.bytes() == b.bytes());
+    assert!(same(&two) && same(&three), "threads differ");
+    true
+}
+
+#[test]
+fn rows_of_a_recurrence_are_those_of_one_thread() {
+    let ran = (0..6000).filter(|&seed| recurrence(seed)).count();
+    assert!(ran > 1000, "only {ran} of 6000 could run");
 }
 
 /// Everything 0.
