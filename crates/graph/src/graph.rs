@@ -145,8 +145,8 @@ impl<O: Operator> Graph<O> {
         self.get(id).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
 
-    /// What `f` tells of the node, without a handle to it. As [`Graph::get`] for other ids. `f` must
-    /// not record.
+    /// What `f` tells of the node, without a handle to it. As [`Graph::get`] for other ids. `f` may
+    /// look at other nodes; it must not record, nor ask for users, twins or what is live.
     pub fn peek<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> Option<T> {
         let inner = self.inner.borrow();
         let tape = inner.tape(id.frame()).filter(|tape| id.index() < tape.len())?;
