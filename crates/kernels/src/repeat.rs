@@ -16,9 +16,8 @@ use rows::Part;
 pub(crate) struct RepeatPlan {
     length: usize,
     reverse: bool,
-    /// The instructions, and how many clocks each of them has.
     body: Part,
-    /// What it was made of.
+    /// What the body was made of.
     kernels: Vec<Kernel>,
     buffers: Vec<BufferSpec>,
     /// For the first number of threads that ran it: the instructions of each, if it is done by rows.

@@ -23,7 +23,7 @@ const WHOLE: usize = 512 << 10;
 /// Least rows of a thread: products of fewer load more than they multiply.
 const LEAST: usize = 8;
 
-/// An instruction of a part, and how many clocks it has.
+/// Instructions, and how many clocks each of them has.
 pub(super) type Part = Vec<(Box<dyn Step>, usize)>;
 
 /// Rows of an instruction: along which axis of what it writes.
