@@ -25,7 +25,7 @@ pub(crate) const MAX_OPERANDS: usize = 1 << 16;
 pub struct Node<O> {
     /// What is done.
     pub op: O,
-    /// To what, in order. The edges of the DAG mirror this.
+    /// To what, in order. The edges of the DAG, once drawn, mirror this.
     pub inputs: Inputs,
     /// Type of the result.
     pub ty: Type,

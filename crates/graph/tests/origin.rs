@@ -139,6 +139,20 @@ fn an_error_has_the_line_of_the_guard() {
 }
 
 #[test]
+fn each_of_thousands_of_layers_is_told_apart() {
+    let g = Graph::new();
+    let names: Vec<String> = (0..5000).map(|i| format!("layers.{i}")).collect();
+    let ids: Vec<NodeId> = names
+        .iter()
+        .map(|name| {
+            let _at = g.at_layer(name);
+            x(&g, name)
+        })
+        .collect();
+    assert!(ids.iter().zip(&names).all(|(&id, name)| layer(&g, id).as_ref() == Some(name)));
+}
+
+#[test]
 fn merging_forgets_no_first_place() {
     let g = Graph::new();
     let ids: Vec<NodeId> = ["a", "b", "c", "d", "e", "f"].map(|name| x(&g, name)).into();

@@ -32,8 +32,7 @@ const SWEEPS: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Signs;
 
-/// How many operators it saves to compute `-x` instead of `x`, for one more use of `x` if `shared`; `None` if it
-/// cannot be done for nothing.
+/// How many operators it saves to compute `-x` instead of `x`; `None` if it cannot be done for nothing.
 fn saved(g: &Graph, x: NodeId, claims: &Claims, depth: usize, cx: &mut PassCx<'_>) -> Option<u32> {
     cx.step(1);
     let (node, alone) = (g.node(x), claims.get(x) == 1);
@@ -112,16 +111,14 @@ fn worth(
     worth.then_some(signs)
 }
 
-/// An operator with fewer signs before it.
+/// Records the operator with fewer signs before it, where [`worth`] has found `signs`.
 fn moved(
     g: &Graph,
-    op: &Op,
-    ty: &Type,
-    x: &[NodeId],
+    (op, x): (&Op, &[NodeId]),
+    signs: &Saved,
     claims: &Claims,
     cx: &mut PassCx<'_>,
 ) -> Option<NodeId> {
-    let signs = worth(g, op, ty, x, claims, cx)?;
     let mut other = |slot: usize| negated(g, x[slot], claims, DEPTH, cx);
     Some(match (op, &signs[..]) {
         (Op::Neg(_), _) => other(0)?,
@@ -172,7 +169,8 @@ impl Pass for Signs {
                 break;
             }
             let (next, step, fired) = sweep(current, cx, |new, _, node, inputs, claims, cx| {
-                Some((RULE, moved(new, &node.op, &node.ty, inputs, claims, cx)?))
+                let signs = worth(new, &node.op, &node.ty, inputs, claims, cx)?;
+                Some((RULE, moved(new, (&node.op, inputs), &signs, claims, cx)?))
             });
             if fired == 0 {
                 break;
