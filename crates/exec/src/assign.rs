@@ -183,9 +183,9 @@ pub(crate) fn can_fail(kernel: &Kernel) -> bool {
 pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
     match kernel {
         Kernel::Repeat { body, .. } => body.iter_mut().for_each(|kernel| map_slices(kernel, f)),
-        Kernel::Loop { inputs, outputs, .. } | Kernel::Attention { inputs, outputs, .. } => {
-            inputs.iter_mut().chain(outputs).for_each(f)
-        }
+        Kernel::Loop { inputs, outputs, .. }
+        | Kernel::Attention { inputs, outputs, .. }
+        | Kernel::Entropy { inputs, outputs } => inputs.iter_mut().chain(outputs).for_each(f),
         Kernel::Reduce { input, output, .. }
         | Kernel::ArgMax { input, output, .. }
         | Kernel::ArgMin { input, output, .. }
@@ -220,8 +220,8 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::Winograd { inputs, work, output, .. } => {
             inputs.iter_mut().chain([work, output]).for_each(f);
         }
-        Kernel::Call { inputs, output, .. }
-        | Kernel::Cumulative { inputs, output, .. }
-        | Kernel::Entropy { inputs, output } => inputs.iter_mut().chain([output]).for_each(f),
+        Kernel::Call { inputs, output, .. } | Kernel::Cumulative { inputs, output, .. } => {
+            inputs.iter_mut().chain([output]).for_each(f);
+        }
     }
 }

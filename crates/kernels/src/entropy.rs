@@ -1,5 +1,5 @@
-//! The logarithm of a softmax at a label, row by row, or its gradient: the classes of a row are read
-//! once, and nothing of their number is written but the gradient.
+//! The logarithm of a softmax at a label, row by row, its gradient, or both: the classes of a row are
+//! read once, and nothing of their number is written but the gradient.
 //!
 //! Rows go in groups of [`LINES`]. Of few classes every class is a vector of all rows of a group; of
 //! many, a row is vectors of classes. The order of every sum depends on the number of classes alone.
@@ -28,10 +28,10 @@ const TASK: usize = 1 << 13;
 pub(crate) struct EntropyPlan {
     x: Slice,
     labels: Indices,
-    /// What came for the result, if this is the gradient.
-    dy: Option<Slice>,
-    output: Slice,
-    /// The rows, with strides of `x`, the labels, the output and `dy`.
+    y: Option<Slice>,
+    /// What came for `y`, and where the gradient goes.
+    gradient: Option<[Slice; 2]>,
+    /// The rows, with strides of `x`, the labels, and of `y`, `dy` and the gradient if they are asked for.
     rows: Space,
     classes: usize,
     entry: Entry<*const Run>,
@@ -44,34 +44,43 @@ pub fn entropy_fits(x: &Slice) -> bool {
 }
 
 impl EntropyPlan {
-    pub(crate) fn new(inputs: &[Slice], output: &Slice) -> Result<EntropyPlan, Fault> {
+    pub(crate) fn new(inputs: &[Slice], outputs: &[Slice]) -> Result<EntropyPlan, Fault> {
         let (x, labels, dy) = match inputs {
             [x, labels] => (x, labels, None),
             [x, labels, dy] => (x, labels, Some(dy)),
             _ => return Err(Fault::Count { expected: 2, got: inputs.len() }),
         };
+        let (y, dx) = match (outputs, dy) {
+            ([y], None) => (Some(y), None),
+            ([dx], Some(_)) => (None, Some(dx)),
+            ([y, dx], Some(_)) => (Some(y), Some(dx)),
+            _ => return Err(Fault::Count { expected: 1, got: outputs.len() }),
+        };
         check::axes(x, if x.dims.is_empty() { &[0] } else { &[] })?;
         let (lead, classes) = x.dims.split_at(x.dims.len() - 1);
         let of_row = [lead, &[1]].concat();
         check::shape(labels, &of_row)?;
-        check::shape(output, if dy.is_some() { &x.dims } else { &of_row })?;
-        check::dtype(output, x.dtype)?;
-        if let Some(dy) = dy {
-            check::shape(dy, &of_row)?;
-            check::dtype(dy, x.dtype)?;
+        for slice in y.into_iter().chain(dy) {
+            check::shape(slice, &of_row)?;
+            check::dtype(slice, x.dtype)?;
         }
-        if !entropy_fits(x) || dy.is_some() && !entropy_fits(output) {
+        if let Some(dx) = dx {
+            check::shape(dx, &x.dims)?;
+            check::dtype(dx, x.dtype)?;
+        }
+        if !entropy_fits(x) || dx.is_some_and(|dx| !entropy_fits(dx)) {
             return Err(Fault::Unsupported { dtype: x.dtype });
         }
+        let gradient = dy.zip(dx).map(|(dy, dx)| [dy.clone(), dx.clone()]);
         let lead_of = |s: &'_ Slice| s.strides[..lead.len()].to_vec();
-        let strides = [x, labels, output, dy.unwrap_or(x)].map(lead_of);
+        let strides = [x, labels, y.unwrap_or(x), dy.unwrap_or(x), dx.unwrap_or(x)].map(lead_of);
         let isa = Isa::used();
         Ok(EntropyPlan {
             rows: Space::new(lead, &strides.each_ref().map(|s| &s[..])),
             labels: Indices::new(labels, classes[0])?,
             x: x.clone(),
-            dy: dy.cloned(),
-            output: output.clone(),
+            y: y.cloned(),
+            gradient,
             classes: classes[0],
             entry: for_lanes!(x.dtype, isa, V => compiled::<Rows<V>>(isa)),
         })
@@ -99,8 +108,8 @@ impl EntropyPlan {
                 x: of(&self.x, 0),
                 labels: of(&self.labels.slice, 1),
                 wide: self.labels.slice.dtype == DType::I64,
-                y: of(&self.output, 2),
-                dy: self.dy.as_ref().map(|dy| of(dy, 3)),
+                y: self.y.as_ref().map(|y| of(y, 2)),
+                gradient: self.gradient.as_ref().map(|[dy, dx]| [of(dy, 3), of(dx, 4)]),
             };
             // SAFETY: the contract of the body: rows of checked slices, with labels that were checked.
             unsafe { (self.entry)(&raw const run) };

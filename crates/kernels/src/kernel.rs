@@ -117,14 +117,14 @@ pub enum Kernel {
         /// `y`, or what goes to `q`, `k` and `v`.
         outputs: Vec<Slice>,
     },
-    /// `y = ln softmax(x)[label]` of every row, or its gradient by `x`. See
+    /// `y = ln softmax(x)[label]` of every row, its gradient by `x`, or both. See
     /// [`entropy_fits`](crate::entropy_fits).
     Entropy {
         /// `x` `[.., C]` and labels `[.., 1]`, i32 or i64; for the gradient also what came for `y`,
         /// `[.., 1]`.
         inputs: Vec<Slice>,
-        /// `y` `[.., 1]`, or what goes to `x`.
-        output: Slice,
+        /// `y` `[.., 1]`, what goes to `x`, or these two.
+        outputs: Vec<Slice>,
     },
     /// Slices of `x` by index.
     Take {
@@ -347,9 +347,9 @@ impl Kernel {
     /// The slices written.
     pub fn outputs(&self) -> Vec<&Slice> {
         match self {
-            Kernel::Loop { outputs, .. } | Kernel::Attention { outputs, .. } => {
-                outputs.iter().collect()
-            }
+            Kernel::Loop { outputs, .. }
+            | Kernel::Attention { outputs, .. }
+            | Kernel::Entropy { outputs, .. } => outputs.iter().collect(),
             Kernel::Linalg { work, output, .. } | Kernel::Winograd { work, output, .. } => {
                 vec![work, output]
             }
@@ -372,7 +372,6 @@ impl Kernel {
             | Kernel::Iota { output, .. }
             | Kernel::Random { output, .. }
             | Kernel::FoldIn { output, .. }
-            | Kernel::Entropy { output, .. }
             | Kernel::Call { output, .. } => vec![output],
         }
     }

@@ -137,7 +137,7 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
         Kernel::Attention { causal, scale, inputs, outputs } => {
             Box::new(AttentionPlan::new(*causal, *scale, inputs, outputs)?)
         }
-        Kernel::Entropy { inputs, output } => Box::new(EntropyPlan::new(inputs, output)?),
+        Kernel::Entropy { inputs, outputs } => Box::new(EntropyPlan::new(inputs, outputs)?),
         Kernel::Take { axis, x, indices, output } => {
             Box::new(TakePlan::new(*axis, x, indices, output)?)
         }

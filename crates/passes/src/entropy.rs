@@ -1,5 +1,5 @@
-//! The cross-entropy of labels becomes one region, and its gradient another: a row of classes is read
-//! once, and the softmax never reaches memory.
+//! The cross-entropy of labels becomes one region, with its gradient where what comes for it does not
+//! wait for it, else that is another: a row of classes is read once, and the softmax never reaches memory.
 //!
 //! ```text
 //! %2 = max(axes:[1]) %x
@@ -13,6 +13,7 @@
 
 use pleach_graph::{Node, NodeId};
 use pleach_ops::{EntropyRegion, Graph, Op};
+use rustc_hash::FxHashSet;
 
 use crate::regions::{self, Found, MOST, Search};
 use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
@@ -24,8 +25,9 @@ const RULE: &str = "cross_entropy";
 #[derive(Clone, Copy, Debug)]
 pub struct Entropy;
 
-/// The regions of the cross-entropy whose result is this node, and of its gradients.
-fn entropy(search: &Search<'_>, y: NodeId) -> Option<Vec<Found>> {
+/// The regions of the cross-entropy whose result is this node, one of those that may be one, and of its
+/// gradients.
+fn entropy(search: &Search<'_>, y: NodeId, values: &FxHashSet<NodeId>) -> Option<Vec<Found>> {
     let g = search.g;
     let &[picked, labels] = &g.node(y).inputs[..] else { return None };
     // `log_softmax` is a difference from a difference from the logits.
@@ -34,20 +36,36 @@ fn entropy(search: &Search<'_>, y: NodeId) -> Option<Vec<Found>> {
         _ => None,
     };
     let x = of(of(picked)?)?;
-    let region = |gradient, operands: &[NodeId]| {
-        search.found(operands, |types| EntropyRegion { gradient }.body(types))
+    let region = |region: EntropyRegion, operands: &[NodeId]| {
+        search.found(operands, |types| region.body(types))
     };
-    let forward = region(false, &[x, labels]).filter(|found| found.results == [(y, 0)])?;
-    let mut all = vec![forward];
+    let value = region(EntropyRegion::Value, &[x, labels]);
+    let value = value.filter(|found| found.results == [(y, 0)])?;
+    let mut gradients = Vec::new();
     // Labels that very many losses use would take quadratic time.
     for &user in search.users[labels.index()].iter().take(MOST) {
         let node = g.node(user);
         if let (Op::ScatterAdd(_), &[dy, _]) = (&node.op, &node.inputs[..])
             && g.ty(dy) == g.ty(y)
         {
-            all.extend(region(true, &[x, labels, dy]));
+            gradients.push([x, labels, dy]);
         }
     }
+    // A value waits for what comes for it only if that waits for no other value, which might wait for
+    // this one.
+    let both = gradients.iter().enumerate().find_map(|(i, of)| {
+        let both = region(EntropyRegion::Both, of).filter(|both| both.results.len() == 2)?;
+        search.comes_without(of[2], y, values).then_some((i, both))
+    });
+    let mut all = Vec::new();
+    match both {
+        Some((i, both)) => {
+            gradients.remove(i);
+            all.push(both);
+        }
+        None => all.push(value),
+    }
+    all.extend(gradients.iter().filter_map(|of| region(EntropyRegion::Gradient, of)));
     Some(all)
 }
 
@@ -76,6 +94,7 @@ impl Pass for Entropy {
             g.peek(*id, of) == Some(true)
         };
         let picked: Vec<NodeId> = g.ids().filter(picks).collect();
-        Ok(regions::make(g, cx, RULE, &picked, entropy))
+        let all: FxHashSet<NodeId> = picked.iter().copied().collect();
+        Ok(regions::make(g, cx, RULE, &picked, |search, y| entropy(search, y, &all)))
     }
 }

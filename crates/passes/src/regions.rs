@@ -58,6 +58,25 @@ impl<'g> Search<'g> {
         (!results.is_empty()).then(|| Found { body, operands: operands.to_vec(), results })
     }
 
+    /// Does `x` depend on none of these nodes? Only those are looked at that came after `first`.
+    pub(crate) fn comes_without(
+        &self,
+        x: NodeId,
+        first: NodeId,
+        nodes: &FxHashSet<NodeId>,
+    ) -> bool {
+        let (mut work, mut seen) = (vec![x], FxHashSet::default());
+        while let Some(id) = work.pop() {
+            if nodes.contains(&id) || seen.len() > MOST {
+                return false;
+            }
+            if id.index() > first.index() && seen.insert(id) {
+                work.extend(&self.g.node(id).inputs);
+            }
+        }
+        true
+    }
+
     /// The nodes that all of this takes the place of, if nothing else uses what is inside.
     fn inside(&self, all: &[Found]) -> Result<Vec<NodeId>, &'static str> {
         let stop: FxHashSet<NodeId> = all.iter().flat_map(|f| &f.operands).copied().collect();
@@ -110,6 +129,30 @@ impl<'g> Search<'g> {
     }
 }
 
+/// The nodes in an order in which those of regions come after all operands of their region, too.
+fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Vec<NodeId> {
+    let (mut order, mut done) = (Vec::with_capacity(g.len()), vec![false; g.len()]);
+    let mut work = Vec::new();
+    for id in g.ids() {
+        work.push(id);
+        while let Some(&top) = work.last() {
+            let before = work.len();
+            if !done[top.index()] {
+                let mut wait = |x: &NodeId| work.extend((!done[x.index()]).then_some(*x));
+                g.peek(top, |node| node.inputs.iter().for_each(&mut wait));
+                at.get(&top).into_iter().flat_map(|(found, _)| &found.operands).for_each(wait);
+            }
+            if work.len() == before {
+                work.pop();
+                if !std::mem::replace(&mut done[top.index()], true) {
+                    order.push(top);
+                }
+            }
+        }
+    }
+    order
+}
+
 /// Makes regions where `find` answers with some for one of these nodes: all at once, if what is inside is
 /// used inside alone, and if they cost less than what is there. Class: rounding.
 pub(crate) fn make(
@@ -149,7 +192,7 @@ pub(crate) fn make(
         return Outcome::Unchanged;
     }
     let mut ids: Vec<Option<NodeId>> = vec![None; g.len()];
-    let (new, map) = g.rebuild(|new, old, node, inputs| {
+    let (new, map) = g.rebuild_in(order(g, &at), |new, old, node, inputs| {
         let start = new.len();
         let region = at.get(&old).filter(|_| cx.may(rule, Class::Rounding));
         let region = region.and_then(|(found, result)| {

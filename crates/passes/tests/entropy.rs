@@ -81,6 +81,42 @@ fn it_fires_in_the_pipeline_but_not_where_bits_are_kept() {
     assert_eq!((fired(Level::Default), fired(Level::Exact)), (2, 0));
 }
 
+/// How many operands and results the regions have that are there.
+fn regions(g: &Graph) -> Vec<(usize, usize)> {
+    let live = g.live();
+    let of = |id: NodeId| match g.op(id) {
+        Op::Fused(fused) => Some((fused.body().params(), fused.body().results().len())),
+        _ => None,
+    };
+    g.ids().filter(|id| live[id.index()]).filter_map(of).collect()
+}
+
+#[test]
+fn a_value_and_its_gradient_are_one_region_unless_one_waits_for_the_other() {
+    let made_of = |loss: &dyn for<'g> Fn([Var<'g>; 2]) -> Var<'g>| {
+        let g = Graph::new();
+        let x = ["x", "z"].map(|name| g.input(name, F64, [3, 5]));
+        let labels = g.constant(Tensor::new([3], vec![0i64, 4, 2]).unwrap());
+        let how = CrossEntropy { reduction: Reduction::None, ..CrossEntropy::default() };
+        let loss = loss(x.map(|x| how.call(x, labels))).sum(All);
+        g.output("loss", loss.id());
+        for (dx, name) in g.grad(loss, &x).into_iter().zip(["dx", "dz"]) {
+            g.output(name, dx.id());
+        }
+        g.check().unwrap();
+        let (new, ledger) = made(&g);
+        keeps(&g, 7).unwrap();
+        let mut found = regions(&new.unwrap_or_else(|| panic!("{ledger}")));
+        found.sort_unstable();
+        found
+    };
+    let (value, gradient, both) = ((2, 1), (3, 1), (3, 2));
+    // Each result of a region is a node of its own.
+    assert_eq!(made_of(&|[a, b]| a + b * 3.0), [both; 4]);
+    assert_eq!(made_of(&|[a, b]| a * b), [value, value, gradient, gradient]);
+    assert_eq!(made_of(&|[a, b]| a * a + b), [value, gradient, both, both]);
+}
+
 #[test]
 fn weights_and_ignored_labels_are_outside_of_the_region() {
     let how = CrossEntropy::default().ignore_index(3);

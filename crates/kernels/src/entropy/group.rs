@@ -32,8 +32,8 @@ impl Line {
 /// Rows one after the other.
 ///
 /// Contract: `classes` elements of every `x` are valid for reads, there is one at least, and labels, of 64
-/// bits if `wide` or of 32, are less; `y` is valid for a write, or, for the gradient, for those of
-/// `classes` elements, apart from all others. For the gradient every `dy` is valid for a read.
+/// bits if `wide` or of 32, are less; every `y` is valid for a write, every `dy` for a read, and every `dx`
+/// for writes of `classes` elements; what is written is apart from all else.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) classes: usize,
@@ -41,9 +41,9 @@ pub(crate) struct Run {
     pub(super) x: Line,
     pub(super) labels: Line,
     pub(super) wide: bool,
-    pub(super) y: Line,
-    /// What came for the result, if this is the gradient.
-    pub(super) dy: Option<Line>,
+    pub(super) y: Option<Line>,
+    /// `dy`, what came for `y`, and `dx`.
+    pub(super) gradient: Option<[Line; 2]>,
 }
 
 impl Run {
@@ -181,20 +181,21 @@ where
             sums[at..at + PIECE].copy_from_slice(&piece);
         }
         let sums = &mut sums[..n];
-        let Some(dy) = run.dy else {
-            for sum in sums.iter_mut() {
-                *sum = sum.ln::<M>();
+        if let Some(y) = run.y {
+            let mut logs = [V::T::ZERO; LINES];
+            for (log, sum) in logs[..n].iter_mut().zip(sums.iter()) {
+                *log = sum.ln::<M>();
             }
             for l in 0..lines {
                 let row = first + l;
                 // SAFETY: the element of the label, and the place of the result.
                 unsafe {
                     let x = *run.x.row::<V::T>(row).add(run.label(row));
-                    run.y.row::<V::T>(row).write(x.sub(most[l]).sub(sums[l]));
+                    y.row::<V::T>(row).write(x.sub(most[l]).sub(logs[l]));
                 }
             }
-            return;
-        };
+        }
+        let Some([dy, dx]) = run.gradient else { return };
         // Labels as numbers, which few classes are: comparisons are vectors then.
         let zeros = [V::T::ZERO; LINES];
         let (mut came, mut labels) = (zeros, zeros);
@@ -221,14 +222,15 @@ where
             *place = (i * n) as isize;
         }
         for part in (0..lines).step_by(side) {
-            let y = run.y.row::<V::T>(first + part);
+            let dx_row = dx.row::<V::T>(first + part);
             let from = columns.as_ptr().wrapping_add(part);
             if part + side <= lines && classes >= side {
                 for j in (0..classes).step_by(side) {
                     let j = j.min(classes - side);
                     // SAFETY: a square of columns, and its place in the rows.
                     unsafe {
-                        V::transpose(from.add(j * n), &places[..side], y.add(j), run.y.step);
+                        let to = dx_row.add(j);
+                        V::transpose(from.add(j * n), &places[..side], to, dx.step);
                     }
                 }
                 continue;
@@ -237,11 +239,23 @@ where
                 for j in 0..classes {
                     // SAFETY: an element of the row.
                     unsafe {
-                        let y = y.wrapping_offset(l as isize * run.y.step);
-                        y.add(j).write(*from.add(j * n + l));
+                        let to = dx_row.wrapping_offset(l as isize * dx.step);
+                        to.add(j).write(*from.add(j * n + l));
                     }
                 }
             }
+        }
+    }
+
+    /// Writes the value of row `l`, if it is asked for.
+    ///
+    /// # Safety
+    /// The contract of [`Run`], of which `l` is a row.
+    #[inline(always)]
+    unsafe fn value<M: Machine>(run: &Run, l: usize, x: V::T, sum: V::T) {
+        if let Some(y) = run.y {
+            // SAFETY: the place of the value.
+            unsafe { y.row::<V::T>(l).write(x.sub(sum.ln::<M>())) };
         }
     }
 
@@ -275,7 +289,7 @@ where
             *x = x.exp::<M>();
         }
         last[rest.len()..].fill(V::T::ZERO);
-        let Some(came) = run.dy else {
+        let Some([dy, dx]) = run.gradient else {
             let mut sum = across(last, V::T::add);
             for block in pieces.chunks(BLOCK) {
                 let mut sums = [V::T::ZERO; PIECE];
@@ -286,19 +300,18 @@ where
                 }
                 sum = sum.add(across(sums, V::T::add));
             }
-            // SAFETY: the place of the result.
-            let to = unsafe { &mut *run.y.row::<V::T>(l) };
-            *to = x[label].sub(most).sub(sum.ln::<M>());
+            // SAFETY: a row.
+            unsafe { Self::value::<M>(run, l, x[label].sub(most), sum) };
             return;
         };
         // SAFETY: what came, and the row of the gradient, which is apart. Every element is written
         // before it is read.
-        let (dy, y) = unsafe {
-            let y = run.y.row::<V::T>(l);
-            y.copy_from_nonoverlapping(x.as_ptr(), x.len());
-            (*came.row::<V::T>(l), std::slice::from_raw_parts_mut(y, x.len()))
+        let (dy, dx) = unsafe {
+            let dx = dx.row::<V::T>(l);
+            dx.copy_from_nonoverlapping(x.as_ptr(), x.len());
+            (*dy.row::<V::T>(l), std::slice::from_raw_parts_mut(dx, x.len()))
         };
-        let (pieces, rest) = y.as_chunks_mut::<PIECE>();
+        let (pieces, rest) = dx.as_chunks_mut::<PIECE>();
         let mut sum = across(last, V::T::add);
         for block in pieces.chunks_mut(BLOCK) {
             let mut sums = [V::T::ZERO; PIECE];
@@ -312,10 +325,12 @@ where
         }
         let len = rest.len();
         rest.copy_from_slice(&last[..len]);
+        // SAFETY: a row.
+        unsafe { Self::value::<M>(run, l, x[label].sub(most), sum) };
         let factor = dy.div(sum);
-        for x in y.iter_mut() {
+        for x in dx.iter_mut() {
             *x = x.mul(factor).neg();
         }
-        y[label] = y[label].add(dy);
+        dx[label] = dx[label].add(dy);
     }
 }

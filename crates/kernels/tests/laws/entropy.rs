@@ -31,17 +31,34 @@ fn kernels([x, labels, dy, y, dx]: &[Slice; 5]) -> Vec<Kernel> {
     let [x, labels, dy] = [x, labels, dy].map(Clone::clone);
     let inputs = vec![x.clone(), labels.clone()];
     vec![
-        Kernel::Entropy { inputs, output: y.clone() },
-        Kernel::Entropy { inputs: vec![x, labels, dy], output: dx.clone() },
+        Kernel::Entropy { inputs, outputs: vec![y.clone()] },
+        Kernel::Entropy { inputs: vec![x, labels, dy], outputs: vec![dx.clone()] },
     ]
+}
+
+/// Other places for the value and the gradient.
+fn both(bench: &mut Bench, [y, dx]: [&Slice; 2]) -> [Slice; 2] {
+    let y = bench.output(y.dtype, &y.dims);
+    let dx = packed(bench, |bench| bench.output(dx.dtype, &dx.dims));
+    [y, dx]
 }
 
 fn check(dtype: DType, lead: &[usize], classes: usize, seed: u64) {
     let mut bench = Bench::new(seed);
     let all = operands(&mut bench, dtype, lead, classes);
-    let after = bench.run(kernels(&all));
     let [x, labels, dy, y, dx] = &all;
+    let [y2, dx2] = both(&mut bench, [y, dx]);
+    let mut list = kernels(&all);
+    let inputs = [x, labels, dy].map(Clone::clone).to_vec();
+    list.push(Kernel::Entropy { inputs, outputs: vec![y2.clone(), dx2.clone()] });
+    let after = bench.run(list);
     for row in indices(lead) {
+        let same = |a: &Slice, b: &Slice, j| {
+            let at = |slice| read(&after, slice, &[&row[..], &[j]].concat()).f();
+            assert_eq!(at(a).to_bits(), at(b).to_bits(), "{dtype} {classes} {row:?} {j}");
+        };
+        same(y, &y2, 0);
+        (0..classes).for_each(|j| same(dx, &dx2, j));
         let at = |slice: &Slice, j: usize| read(&after, slice, &[&row[..], &[j]].concat());
         let (label, came) = (at(labels, 0).i() as usize, at(dy, 0).f());
         let xs: Vec<f64> = (0..classes).map(|j| at(x, j).f()).collect();
