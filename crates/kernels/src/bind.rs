@@ -73,6 +73,24 @@ impl<'a> Bound<'a> {
     }
 }
 
+/// Where a slice that is not empty begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    buffer: u32,
+    byte: usize,
+    /// Bytes that it moves in a step of the loop around it.
+    moves: isize,
+}
+
+impl Start {
+    pub(crate) fn of(slice: &Slice) -> Start {
+        let size = slice.dtype.size();
+        // Only empty slices, which are never looked at, may begin outside of their buffer.
+        let moves = slice.moves.map_or(0, |moves| moves.by.wrapping_mul(size as isize));
+        Start { buffer: slice.buffer.0, byte: slice.offset.wrapping_mul(size), moves }
+    }
+}
+
 /// The memory of a run as kernels see it: raw pointers.
 ///
 /// A `Mem` promises that each buffer of the checked program has its piece, long enough, aligned,
@@ -120,12 +138,14 @@ impl Mem<'_> {
         unsafe { base.offset((slice.offset as isize + moved) * slice.dtype.size() as isize) }
     }
 
-    /// A byte of a buffer, `moves` bytes further in each step.
+    /// The first byte of a slice.
     ///
     /// # Safety
-    /// The buffer of the checked program has this byte, in every step.
+    /// The slice passed [`Checker`](crate::check::Checker) for the program of this memory, and is not
+    /// empty.
     #[inline(always)]
-    pub(crate) unsafe fn byte(self, buffer: u32, byte: usize, moves: isize) -> *mut u8 {
+    pub(crate) unsafe fn first(self, start: Start) -> *mut u8 {
+        let Start { buffer, byte, moves } = start;
         // SAFETY: the caller's promise.
         unsafe {
             self.buffers[buffer as usize].ptr.offset(byte as isize + moves * self.at as isize)

@@ -69,6 +69,7 @@ mod program;
 mod random;
 mod reduce;
 mod reduce_order;
+mod reduce_small;
 mod repeat;
 mod run;
 mod scalar;

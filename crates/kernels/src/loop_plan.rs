@@ -14,6 +14,7 @@
 use pleach_tensor::DType;
 use smallvec::SmallVec;
 
+use crate::bind::Start;
 use crate::loop_layout::Layout;
 use crate::space::{Space, by_stride};
 use crate::tile_fn::TileFn;
@@ -53,11 +54,7 @@ pub(crate) enum Mode {
 /// An input or output.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    pub(crate) buffer: u32,
-    /// Its first element, in bytes from the start of the buffer.
-    pub(crate) byte: usize,
-    /// How far it moves in a step of the loop around it, in bytes.
-    pub(crate) moves: isize,
+    pub(crate) start: Start,
     /// Bytes of an element.
     pub(crate) size: usize,
     /// Strides over the joined axes.
@@ -168,12 +165,10 @@ impl LoopPlan {
 
         let weight: usize = program.instrs.iter().map(|i| i.op.weight()).sum();
         let grain = (TASK / (weight + all.len()).max(1) / tiles.len.max(1)).max(1);
-        let stream = |(slice, strides): (&&Slice, Strides)| {
-            let size = slice.dtype.size();
-            // Only empty slices, which are never looked at, may start outside of their buffer.
-            let byte = slice.offset.wrapping_mul(size);
-            let moves = slice.moves.map_or(0, |moves| moves.by.wrapping_mul(size as isize));
-            Stream { buffer: slice.buffer.0, byte, moves, size, strides }
+        let stream = |(slice, strides): (&&Slice, Strides)| Stream {
+            start: Start::of(slice),
+            size: slice.dtype.size(),
+            strides,
         };
         let loads = layout.modes.into_iter().enumerate();
         Ok(LoopPlan {

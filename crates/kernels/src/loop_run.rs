@@ -95,8 +95,8 @@ impl LoopPlan {
                     (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
                 }
                 for &(from, o) in &self.stores {
-                    let Stream { buffer, byte, moves, size, strides } = &self.streams[o];
-                    let (dst, src) = (mem.byte(*buffer, *byte, *moves), tile.at(from));
+                    let Stream { start: first, size, strides } = &self.streams[o];
+                    let (dst, src) = (mem.first(*first), tile.at(from));
                     for_size!(size, T => {
                         store::<T>(dst.cast(), src.cast(), &self.tiles.dims, strides, start, n);
                     });
@@ -112,19 +112,26 @@ impl LoopPlan {
     #[inline(always)]
     unsafe fn locate(&self, mem: Mem<'_>, start: usize, tile: &mut Tile) {
         let dims = &self.tiles.dims;
+        if start == 0 {
+            for (at, stream) in tile.streams.iter_mut().zip(&self.streams) {
+                // SAFETY: the first element is in bounds.
+                at.write(unsafe { mem.first(stream.start) });
+            }
+            return;
+        }
         // One place for all streams.
         let deep = dims.len() > 1;
         if deep {
             tile.place.seek(dims, start);
         }
         let place = &tile.place;
-        for (at, Stream { buffer, byte, moves, size, strides }) in
+        for (at, Stream { start: first, size, strides }) in
             tile.streams.iter_mut().zip(&self.streams)
         {
             let offset = if deep { place.offset(strides) } else { offset_of(dims, strides, start) };
             let offset = offset * *size as isize;
             // SAFETY: the element is in bounds.
-            at.write(unsafe { mem.byte(*buffer, *byte, *moves).offset(offset) });
+            at.write(unsafe { mem.first(*first).offset(offset) });
         }
     }
 
@@ -134,7 +141,7 @@ impl LoopPlan {
     /// As for [`LoopPlan::task`]; the range lies in the index space.
     unsafe fn load(&self, mem: Mem<'_>, start: usize, n: usize, first: bool, tile: &Tile) {
         for &(input, mode) in &self.loads {
-            let Stream { buffer, byte, moves, size, strides } = &self.streams[input];
+            let Stream { start: begin, size, strides } = &self.streams[input];
             let dst = match mode {
                 Mode::Direct => continue,
                 Mode::Once(_) if !first => continue,
@@ -152,7 +159,7 @@ impl LoopPlan {
                 // SAFETY: the slot holds `len` elements, apart from all buffers; the source's
                 // elements were checked. All elements of a scalar are its first.
                 unsafe {
-                    let src = mem.byte(*buffer, *byte, *moves).cast();
+                    let src = mem.first(*begin).cast();
                     load::<T>(tile.at(dst).cast(), src, dims, strides, start, n);
                 }
             });

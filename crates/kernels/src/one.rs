@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use smallvec::SmallVec;
 
-use crate::bind::Mem;
+use crate::bind::{Mem, Start};
 use crate::copy::for_size;
 use crate::loop_plan::{Bits, check_loop};
 use crate::program::{Failure, Step};
@@ -65,20 +65,16 @@ impl<B: Body<Args = TileArgs>> Body for One<B> {
 /// An element in memory and the register that it is loaded to or stored from.
 #[derive(Clone, Copy, Debug)]
 struct Port {
-    buffer: u32,
+    start: Start,
     register: u16,
     /// Bytes of the element.
     size: u16,
-    byte: usize,
-    moves: isize,
 }
 
 impl Port {
     fn new(slice: &Slice, register: usize) -> Port {
-        let size = slice.dtype.size();
-        let moves = slice.moves.map_or(0, |moves| moves.by.wrapping_mul(size as isize));
-        let (buffer, byte) = (slice.buffer.0, slice.offset.wrapping_mul(size));
-        Port { buffer, register: register as u16, size: size as u16, byte, moves }
+        let size = slice.dtype.size() as u16;
+        Port { start: Start::of(slice), register: register as u16, size }
     }
 }
 
@@ -141,7 +137,7 @@ impl Step for OnePlan {
         // first is written, so a result may take the place of an operand.
         unsafe {
             for load in &self.loads {
-                let from = mem.byte(load.buffer, load.byte, load.moves);
+                let from = mem.first(load.start);
                 let to = registers.add(usize::from(load.register));
                 for_size!(load.size, T => to.cast::<T>().write(from.cast::<T>().read()));
             }
@@ -153,7 +149,7 @@ impl Step for OnePlan {
                 (op.f)(OneArgs { registers, op });
             }
             for store in &self.stores {
-                let to = mem.byte(store.buffer, store.byte, store.moves);
+                let to = mem.first(store.start);
                 let from = registers.add(usize::from(store.register));
                 for_size!(store.size, T => to.cast::<T>().write(from.cast::<T>().read()));
             }

@@ -113,7 +113,7 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
             }
         }
         Kernel::Reduce { op, axes, input, output } => {
-            Box::new(ReducePlan::new(*op, axes, input, output)?)
+            ReducePlan::new(*op, axes, input, output)?.step()
         }
         Kernel::ArgMax { axis, input, output } => {
             Box::new(ArgMaxPlan::new(*axis, true, input, output)?)

@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::bind::Mem;
+use crate::bind::{Mem, Start};
 use crate::check;
 use crate::copy::{load, store};
 use crate::num::{Num, for_num};
@@ -15,6 +15,7 @@ use crate::reduce_order::{
     BLOCK, BlockArgs, COLUMNS, Join, LANES, LinesArgs, Loops, Max, Min, Prod, ROWS, RowsArgs, Sum,
     Tree, loops,
 };
+use crate::reduce_small::{Call, SmallReduce};
 use crate::space::{Place, Space};
 use crate::{Axes, Fault, Pool, ReduceOp, Slice, Strides};
 
@@ -68,6 +69,37 @@ impl ReducePlan {
         })
     }
 
+    /// As a step: one call, if it is small.
+    pub(crate) fn step(self) -> Box<dyn Step> {
+        let (n, len) = (self.kept.numel(), self.gone.numel());
+        let small = n > 0 && len > 0 && self.kept.dims.len() == 1 && n.saturating_mul(len) <= TASK;
+        let strides = [0, 1].map(|i| self.kept.strides[i][0]);
+        let call = if !small {
+            None
+        } else if self.inner && len <= BLOCK && self.packed() {
+            let f = if len < LANES { self.loops.short } else { self.loops.lines };
+            let [stride, out_stride] = strides;
+            Some(Call::Lines { f, n: len, lines: n, stride, out_stride })
+        } else if !self.inner && n <= COLUMNS && strides == [1, 1] && self.is_fresh() {
+            let stride = self.gone.strides[0][0];
+            Some(Call::Rows { f: self.loops.fresh, n, rows: len, stride })
+        } else {
+            None
+        };
+        match call {
+            Some(call) => {
+                let [x, y] = [&self.x, &self.y].map(Start::of);
+                Box::new(SmallReduce { x, y, call })
+            }
+            None => Box::new(self),
+        }
+    }
+
+    /// Are rows so few that they are joined one after the other, in place?
+    fn is_fresh(&self) -> bool {
+        self.gone.dims.len() == 1 && self.gone.dims[0] <= ROWS
+    }
+
     /// # Safety
     /// The slices were checked for this memory and have elements of type `T`.
     unsafe fn reduce<T: Num, J: Join<T>>(&self, mem: Mem<'_>, pool: &Pool) {
@@ -113,17 +145,10 @@ impl ReducePlan {
                 });
                 // SAFETY: the columns exist, and tasks write different ones.
                 unsafe {
-                    if y_stride == 1 && x_stride == 1 && self.gone.dims.len() == 1 && len <= ROWS {
-                        // In place: few rows are joined one after the other.
-                        (0..n).for_each(|i| y.add(i).write(J::START));
-                        let (acc, stride) = (y.cast(), self.gone.strides[0][0]);
-                        (self.loops.rows)(RowsArgs {
-                            acc,
-                            x: x.cast_const().cast(),
-                            n,
-                            rows: len,
-                            stride,
-                        });
+                    if y_stride == 1 && x_stride == 1 && self.is_fresh() {
+                        let (acc, x) = (y.cast(), x.cast_const().cast());
+                        let stride = self.gone.strides[0][0];
+                        (self.loops.fresh)(RowsArgs { acc, x, n, rows: len, stride });
                     } else if n <= FEW {
                         let sums = self.columns::<T, J, FEW>(x, x_stride, n);
                         store(y, sums.as_ptr(), &[n], &[y_stride], 0, n);

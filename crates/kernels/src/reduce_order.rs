@@ -309,6 +309,23 @@ impl<T: Num, J: Join<T>> Body for Rows<T, J> {
     }
 }
 
+/// The same for elements that nothing is in yet.
+struct Fresh<T, J>(PhantomData<(T, J)>);
+impl<T: Num, J: Join<T>> Body for Fresh<T, J> {
+    type Args = RowsArgs;
+    /// Contract: that of [`Rows`], but `acc` is valid for writes.
+    #[inline(always)]
+    unsafe fn run(args: RowsArgs) {
+        let acc = args.acc.cast::<T>();
+        for i in 0..args.n {
+            // SAFETY: the contract.
+            unsafe { acc.add(i).write(J::START) };
+        }
+        // SAFETY: the contract; the elements are written.
+        unsafe { Rows::<T, J>::run(args) };
+    }
+}
+
 /// The compiled inner loops of a reduction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loops {
@@ -317,6 +334,8 @@ pub(crate) struct Loops {
     /// For lines of less than [`LANES`] elements.
     pub(crate) short: Entry<LinesArgs>,
     pub(crate) rows: Entry<RowsArgs>,
+    /// For elements that nothing is in yet.
+    pub(crate) fresh: Entry<RowsArgs>,
 }
 
 /// The loops for an element type; `None` for bool.
@@ -341,7 +360,8 @@ pub(crate) fn loops(op: ReduceOp, dtype: DType) -> Option<Loops> {
 
 fn of<T: Num, J: Join<T>>() -> Loops {
     let (block, lines) = (pick::<Block<T, J>>(), pick::<Lines<T, J>>());
-    Loops { block, lines, short: lines, rows: pick::<Rows<T, J>>() }
+    let (rows, fresh) = (pick::<Rows<T, J>>(), pick::<Fresh<T, J>>());
+    Loops { block, lines, short: lines, rows, fresh }
 }
 
 /// Values joined pairwise, as they come: value `i` is joined like the leaf `i` of a binary tree.

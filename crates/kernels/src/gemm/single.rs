@@ -6,16 +6,8 @@ use super::choice::Way;
 use super::product::Matrices;
 use super::strips::Nested;
 use crate::Pool;
-use crate::bind::Mem;
+use crate::bind::{Mem, Start};
 use crate::program::{Failure, Step};
-
-/// Where an operand begins.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    buffer: u32,
-    byte: usize,
-    moves: isize,
-}
 
 /// A product that is one block.
 #[derive(Debug)]
@@ -31,11 +23,7 @@ impl GemmPlan {
         if !one || self.operands.iter().any(|s| s.dims.contains(&0)) {
             return Box::new(self);
         }
-        let starts = self.operands.each_ref().map(|slice| {
-            let size = slice.dtype.size();
-            let moves = slice.moves.map_or(0, |moves| moves.by * size as isize);
-            Start { buffer: slice.buffer.0, byte: slice.offset * size, moves }
-        });
+        let starts = self.operands.each_ref().map(Start::of);
         Box::new(Single { plan: self, starts })
     }
 }
@@ -44,7 +32,7 @@ impl Step for Single {
     unsafe fn run(&self, mem: Mem<'_>, _: &Pool) -> Result<(), Failure> {
         let GemmPlan { m, n, k, ref strides, ref sides, ref borders, way, .. } = self.plan;
         // SAFETY: the operands were checked for this memory, and are not empty.
-        let [a, b, c] = self.starts.map(|s| unsafe { mem.byte(s.buffer, s.byte, s.moves) });
+        let [a, b, c] = self.starts.map(|start| unsafe { mem.first(start) });
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = *strides;
         let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs, add: false };
         // SAFETY: checked slices with these strides; c is apart from a and b. The sides give the
