@@ -61,7 +61,7 @@ impl Lowered {
         at_end.for_each(|slice| *asked.entry(slice.buffer).or_default() += 1);
 
         let mut uses = Uses::new(self);
-        let fails = self.instrs.iter().rposition(|i| can_fail(&i.kernel));
+        let fails = self.instrs.iter().rposition(|i| i.kernel.can_fail());
         let mut late: Vec<Write> = Vec::new();
         for write in writes {
             let direct = asked[&write.from.buffer] == 1
@@ -160,23 +160,6 @@ impl Lowered {
         of.sort_unstable();
         of.dedup();
     }
-}
-
-/// Can the instruction stop a run? Variables are written after everything that can.
-pub(crate) fn can_fail(kernel: &Kernel) -> bool {
-    if let Kernel::Repeat { body, .. } = kernel {
-        return body.iter().any(can_fail);
-    }
-    matches!(
-        kernel,
-        Kernel::Take { .. }
-            | Kernel::TakeAdd { .. }
-            | Kernel::Gather { .. }
-            | Kernel::ScatterAdd { .. }
-            | Kernel::Scatter { .. }
-            | Kernel::Entropy { .. }
-            | Kernel::Call { .. }
-    )
 }
 
 /// Applies `f` to every slice of an instruction.

@@ -9,7 +9,7 @@ use std::mem::replace;
 
 use pleach_kernels::Kernel;
 
-use crate::assign::{Output, can_fail};
+use crate::assign::Output;
 use crate::lower::{Lowered, Storage};
 
 /// The instructions of every run, by their places, in the order in which they run.
@@ -116,7 +116,7 @@ impl Tasks {
                 task.before.append(&mut readers[s]);
             }
             let variable = |&s: &usize| matches!(lowered.storages[s], Storage::Variable(_));
-            if can_fail(kernel) {
+            if kernel.can_fail() {
                 task.before.extend(fails.replace(t));
             } else if writes.iter().any(variable) {
                 task.before.extend(fails);

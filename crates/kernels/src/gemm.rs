@@ -8,6 +8,7 @@
 //! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
 //! | `strips.rs`, `along.rs` | long runs of operands along several axes, read where they are |
 //! | `borders.rs` | terms that are 0 |
+//! | `then.rs`, `finish.rs` | the elementwise loop that follows: which, and on a strip of sums |
 //! | `row.rs` | a row times a matrix |
 //! | `choice.rs` | which of them, and which way round |
 //! | `single.rs` | small products: one call |
@@ -20,6 +21,7 @@ mod along;
 mod blocks;
 mod borders;
 mod choice;
+mod finish;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod lanes_x86;
@@ -33,6 +35,7 @@ mod single;
 mod strips;
 #[cfg(test)]
 mod tests;
+mod then;
 mod turned;
 
 #[cfg(feature = "library")]
@@ -48,15 +51,18 @@ use crate::pool::EACH;
 use crate::program::{Failure, Step};
 use crate::space::{Place, Space};
 use crate::vector::{Entry, Isa};
-use crate::{Fault, Matrix, Pool, Slice};
+use crate::{Fault, Kernel, Matrix, Pool, Slice};
 use blocks::Blocked;
 use borders::Borders;
 pub(crate) use choice::for_lanes;
 use choice::{Sides, Way};
+pub(crate) use finish::Next;
 pub(crate) use lanes::Lanes;
 pub(crate) use product::{Matrices, Tiles};
 pub(crate) use side::Side;
 use strips::Nested;
+
+use then::Then;
 
 /// A checked product.
 #[derive(Debug)]
@@ -81,6 +87,8 @@ pub(crate) struct GemmPlan {
     tall: bool,
     /// Tasks that the whole batch is worth.
     tasks: usize,
+    /// The loop that follows.
+    then: Option<Then>,
 }
 
 /// How an axis is cut into blocks.
@@ -178,7 +186,36 @@ impl GemmPlan {
             k,
             tall,
             tasks: work.saturating_mul(batch.iter().product()) / TASK,
+            then: None,
         })
+    }
+
+    /// The product of one instruction and the loop of the next as one step; `None` if the loop is none
+    /// that a product takes along. Both passed their checks.
+    pub(crate) fn with_loop(product: &Kernel, next: &Kernel) -> Option<Box<dyn Step>> {
+        let (Kernel::Gemm { a, b, c }, Kernel::Loop { program, inputs, outputs }) = (product, next)
+        else {
+            return None;
+        };
+        // What the loop writes may take the place of what the product reads: that is too soon.
+        let apart = |y: &Slice| y.is_apart(&a.slice) && y.is_apart(&b.slice);
+        if !inputs.contains(c) || !c.dtype.is_wide() || !outputs.iter().all(apart) {
+            return None;
+        }
+        let mut plan = GemmPlan::new(a, b, c).ok()?;
+        let tiles = matches!(plan.way, Way::Direct(_) | Way::Blocked { .. });
+        if !tiles || plan.turned || plan.batch.numel() != 1 || plan.m < 2 || plan.n < 2 {
+            return None;
+        }
+        let choice::Compiled { finish, lanes, .. } = choice::compiled(c.dtype, Isa::used());
+        // Parts of vectors that were just written would be waited for.
+        if plan.n % lanes > 0 && plan.n < 4 * lanes {
+            return None;
+        }
+        let dense = plan.strides[2][1] == 1 && !c.dims.contains(&0);
+        let of_c = Some(c).filter(|_| dense)?;
+        plan.then = Some(Then::new((program, inputs, outputs), of_c, [plan.m, plan.n], finish)?);
+        Some(plan.step())
     }
 
     /// Rows `from .. from + len` of the product alone, with the same bits and for one thread; `None` if
@@ -233,7 +270,11 @@ impl GemmPlan {
             unsafe { mem.ptr(slice).offset(offset * slice.dtype.size() as isize) }
         };
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = self.strides;
+        // SAFETY: the slices of the loop were checked for this memory, and are not empty.
+        let bound = self.then.as_ref().map(|then| unsafe { then.bound(mem) });
+        let next = bound.as_ref().map_or(Next::NOTHING, |bound| Next { bound, at: [row, column] });
         let product = |a, b| Matrices {
+            next,
             m,
             n,
             k: self.k,

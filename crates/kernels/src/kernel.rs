@@ -303,6 +303,21 @@ impl Kernel {
         }
     }
 
+    /// Can the instruction stop a run? What a run must not leave half done comes after all that can.
+    pub fn can_fail(&self) -> bool {
+        match self {
+            Kernel::Repeat { body, .. } => body.iter().any(Kernel::can_fail),
+            Kernel::Take { .. }
+            | Kernel::TakeAdd { .. }
+            | Kernel::Gather { .. }
+            | Kernel::ScatterAdd { .. }
+            | Kernel::Scatter { .. }
+            | Kernel::Entropy { .. }
+            | Kernel::Call { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Number of clocks of a timed run: one, and those of the instructions of a body.
     pub fn clocks(&self) -> usize {
         match self {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use crate::gemm::{Lanes, Matrices};
+use crate::gemm::{Lanes, Matrices, Next};
 use crate::num::{Float, Num};
 use crate::pieces::{PIECE, across, larger, peak};
 use crate::vector::{Body, Entry, Fused, Machine, Plain};
@@ -110,7 +110,8 @@ where
             let (a, a_rs, a_cs) = (a.at.cast_const(), a.rows, a.columns);
             let (b, b_rs) = (b.0.cast_const().cast(), b.1 as isize);
             let (c, c_rs, c_cs) = (c.at, c.rows, c.columns);
-            let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs: 1, c, c_rs, c_cs, add };
+            let next = Next::NOTHING;
+            let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs: 1, c, c_rs, c_cs, add, next };
             // SAFETY: blocks of the matrices and of the areas, which have room for them.
             unsafe { tiles(p) };
         };

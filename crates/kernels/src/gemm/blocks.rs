@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::finish::Next;
 use super::lanes::Lanes;
 use super::pack::{Table, pack};
 use super::product::Matrices;
@@ -70,6 +71,7 @@ impl<V: Lanes> Body for Panels<V> {
         let (mut along_a, mut along_b) = (Table::new(), Table::new());
         let (a, b, c) = (p.a.cast::<V::T>(), p.b.cast::<V::T>(), p.c.cast::<V::T>());
         for (l, k) in parts(p.k, depth, 1) {
+            let last = l + k == p.k;
             along_b.fill(rows_of_b, l, k);
             if pack_a {
                 along_a.fill(columns_of_a, l, k);
@@ -112,6 +114,7 @@ impl<V: Lanes> Body for Panels<V> {
                             b_cs: 1,
                             c: c.cast(),
                             add: p.add || l > 0,
+                            next: if last { p.next.from(i, j + q) } else { Next::NOTHING },
                             ..p
                         };
                         // SAFETY: a block of the product; the panel holds its part of b.

@@ -4,6 +4,7 @@ use pleach_tensor::DType;
 
 use super::along::Along;
 use super::blocks::{Blocked, Panels};
+use super::finish::{Finish, Strip};
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
@@ -102,7 +103,15 @@ impl Sides {
         let sums = vectors / widest * strip(widest) + if left > 0 { strip(left) } else { 0 };
         let pack_b = if self.has_rows() { 0 } else { self.n * self.copy(1) };
         let pack = (pack_b + if self.is_nested(0) { self.m * self.copy(0) } else { 0 }) / 4;
-        let scatter = if self.strides[2][1] == 1 { 0 } else { 2 * self.m * self.n };
+        let scatter = match self.strides[2] {
+            [_, 1] => 0,
+            // Squares are turned, what is left goes one by one.
+            [1, _] => {
+                let left = self.m % isa.square;
+                (self.m - left) * self.n / 3 + 2 * left * self.n
+            }
+            _ => 2 * self.m * self.n,
+        };
         (sums / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
     }
 }
@@ -126,7 +135,9 @@ pub(super) struct Compiled {
     pub(super) lanes: usize,
     pub(super) rows: [usize; 4],
     pub(super) widest: usize,
+    pub(super) square: usize,
     pub(super) tiles: Entry<Matrices>,
+    pub(super) finish: Entry<Strip>,
     pub(super) turned: Entry<Matrices>,
     pub(super) panels: Entry<Blocked>,
     pub(super) row: Entry<Matrices>,
@@ -143,7 +154,9 @@ macro_rules! compiled_of {
             lanes: <$V>::N,
             rows: <$V>::ROWS,
             widest: <$V>::widest(),
+            square: <$V>::SQUARE,
             tiles: vector::compiled::<Tiles<$V>>($isa),
+            finish: vector::compiled::<Finish<$V>>($isa),
             turned: vector::compiled::<Turned<$V>>($isa),
             panels: vector::compiled::<Panels<$V>>($isa),
             row: vector::compiled::<Rows<$V>>($isa),

@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::finish::Next;
 use super::lanes::Lanes;
 use crate::num::Num;
 use crate::vector::Body;
@@ -31,6 +32,8 @@ pub(crate) struct Matrices {
     pub(crate) c_cs: isize,
     /// Is the product added to what `c` holds?
     pub(crate) add: bool,
+    /// What becomes of the sums before they are written; rows of `c` are contiguous then.
+    pub(crate) next: Next,
 }
 
 /// The product by tiles. Contract: that of [`Matrices`], and `b_cs == 1`.
@@ -57,6 +60,10 @@ impl<V: Lanes> Body for Tiles<V> {
                     (_, true) => strip::<V, 1, false>(&p, j, width),
                     (_, false) => strip::<V, 1, true>(&p, j, width),
                 }
+                if !p.next.bound.is_null() {
+                    let c = p.c.cast::<V::T>().add(j);
+                    p.next.change(c.cast(), p.c_rs, j, [p.m, width]);
+                }
             }
             j += width;
         }
@@ -71,7 +78,8 @@ fn wide<V: Lanes>(left: usize, dense: bool) -> usize {
     if left == widest + 1 && widest > 2 { widest - 1 } else { left.min(widest) }
 }
 
-/// All rows of columns `j .. j + width`, in tiles of rows as equal as can be.
+/// All rows of columns `j .. j + width`, in tiles of rows as equal as can be; where columns of `c` are
+/// contiguous, in squares first.
 ///
 /// # Safety
 /// The contract of [`Tiles`]; these columns exist and take `C` vectors, the last one in part if
@@ -83,10 +91,12 @@ unsafe fn strip<V: Lanes, const C: usize, const MASKED: bool>(
     width: usize,
 ) {
     let most = V::ROWS[C - 1];
+    let squares = p.c_cs != 1 && p.c_rs == 1 && most >= V::SQUARE;
     let mut tiles = p.m.div_ceil(most);
     let mut i = 0;
-    while tiles > 0 {
-        let rows = (p.m - i).div_ceil(tiles);
+    while i < p.m {
+        let left = p.m - i;
+        let rows = if squares && left >= V::SQUARE { V::SQUARE } else { left.div_ceil(tiles) };
         // SAFETY: rows `i .. i + rows` exist.
         unsafe {
             match rows {
@@ -101,7 +111,7 @@ unsafe fn strip<V: Lanes, const C: usize, const MASKED: bool>(
             }
         }
         i += rows;
-        tiles -= 1;
+        tiles = tiles.saturating_sub(1).max(1);
     }
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::along::Along;
 use super::blocks::{Blocked, Panels};
 use super::choice::{Compiled, Sides, choose, compiled, compiled_of};
+use super::finish::Finish;
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
@@ -40,6 +41,7 @@ fn check<T: Num + From<i8>>(isa: &Compiled, [m, n, k]: [usize; 3], orders: [usiz
     let (left, right) = if turned { (&b, &a) } else { (&a, &b) };
     let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = sides.strides;
     let p = Matrices {
+        next: Next::NOTHING,
         m: sides.m,
         n: sides.n,
         k,

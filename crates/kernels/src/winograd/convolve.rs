@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::transform::{Image, Lines, Matrix16, PARTS, both, collect, image, spread, weight};
 use super::{GAP, Parts, ROOM, Tiling, tiles, whole};
 use crate::bind::Mem;
-use crate::gemm::{Lanes, Matrices, Tiles, for_lanes};
+use crate::gemm::{Lanes, Matrices, Next, Tiles, for_lanes};
 use crate::num::Num;
 use crate::program::{Failure, Step};
 use crate::vector::{Body, Entry, Isa, compiled};
@@ -206,6 +206,7 @@ impl<V: Lanes> Body for Convolved<V> {
                 for q in outputs.clone().step_by(PANEL) {
                     let panel = q / PANEL * PANEL * x.dims[0] + channels.start * PANEL + q % PANEL;
                     let product = Matrices {
+                        next: Next::NOTHING,
                         m: block.len(),
                         n: PANEL.min(outputs.end - q),
                         k,

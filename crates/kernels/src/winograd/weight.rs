@@ -8,7 +8,7 @@ use super::transform::{
 };
 use super::{GAP, Parts, ROOM, Tiling, tiles, whole};
 use crate::bind::Mem;
-use crate::gemm::{Lanes, Matrices, Tiles, for_lanes};
+use crate::gemm::{Lanes, Matrices, Next, Tiles, for_lanes};
 use crate::num::Num;
 use crate::program::{Failure, Step};
 use crate::vector::{Body, Entry, Isa, compiled};
@@ -173,6 +173,7 @@ impl<V: Lanes> Body for Summed<V> {
             }
             for e in 0..PARTS {
                 let product = Matrices {
+                    next: Next::NOTHING,
                     m: o.len(),
                     n: c.len(),
                     k: block.len(),

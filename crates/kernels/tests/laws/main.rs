@@ -16,6 +16,7 @@ mod linalg;
 mod loops;
 mod matmul;
 mod max_pool;
+mod products_then;
 mod reductions;
 mod refusals;
 mod repeat;
