@@ -31,7 +31,7 @@ pub(crate) struct Options {
 struct Product(usize, usize, usize, [bool; 2]);
 
 /// Tiny products, those of the workloads, and large ones.
-const PRODUCTS: [Product; 14] = [
+const PRODUCTS: [Product; 17] = [
     Product(16, 16, 16, [false, false]),
     Product(32, 16, 16, [false, false]),
     Product(32, 10, 64, [false, false]),
@@ -42,6 +42,9 @@ const PRODUCTS: [Product; 14] = [
     Product(784, 256, 64, [true, false]),
     Product(64, 784, 256, [false, true]),
     Product(32, 2048, 512, [false, false]),
+    Product(128, 512, 2048, [true, false]),
+    Product(512, 128, 1024, [true, false]),
+    Product(784, 256, 1024, [true, false]),
     Product(256, 1024, 27, [false, false]),
     Product(1024, 512, 128, [false, false]),
     Product(1, 1024, 1024, [false, false]),

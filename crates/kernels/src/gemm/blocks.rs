@@ -26,6 +26,11 @@ pub(super) const ROWS: usize = 48;
 /// Distance of packed rows of `a` in elements: rows of one tile begin in different places of a cache.
 pub(super) const STRIDE: usize = DEPTH + 16;
 
+/// Most blocks of packed rows of `a`, neighbours in memory, that stay while columns go on.
+const fn kept(size: usize) -> usize {
+    STRIDE * size_of::<u64>() / (SHALLOW * size)
+}
+
 /// Memory that begins with a line of the cache, as a vector that crosses two takes twice as long, and
 /// has room for a vector that goes past its end.
 #[repr(align(64))]
@@ -63,6 +68,9 @@ impl<V: Lanes> Body for Panels<V> {
         let most = PANELS / size_of::<V::T>() / DEPTH;
         let shallow = pack_a && rows_of_a.run().1 == 1 && p.c_cs == 1;
         let depth = if shallow { SHALLOW } else { DEPTH };
+        // Do copies of rows stay while columns go on?
+        let keeps =
+            shallow && rows_of_a.is_straight() && p.m.div_ceil(ROWS) <= kept(size_of::<V::T>());
         let mut panels = MaybeUninit::<Lines<[u8; PANELS]>>::uninit();
         let panels = panels.as_mut_ptr().cast::<V::T>();
         let mut packed = MaybeUninit::<Lines<[u64; ROWS * STRIDE]>>::uninit();
@@ -84,10 +92,12 @@ impl<V: Lanes> Body for Panels<V> {
                     // `most` columns, and a vector more.
                     unsafe { pack::<V>(b, along_b.part(0, k), part, panels.add(q * k), wide) };
                 }
-                for (i, m) in parts(p.m, ROWS, 1) {
+                for (block, (i, m)) in parts(p.m, ROWS, 1).enumerate() {
                     let from = (row + i) as isize * p.a_rs + l as isize * p.a_cs;
                     let mut a_at = (a.wrapping_offset(from), (p.a_rs, p.a_cs));
                     if pack_a {
+                        let packed =
+                            packed.wrapping_add(if keeps { block * ROWS * depth } else { 0 });
                         rows.fill(rows_of_a, row + i, m);
                         let (down, across) = (rows.part(0, m), along_a.part(0, k));
                         // Neighbours stay neighbours.
@@ -95,9 +105,11 @@ impl<V: Lanes> Body for Panels<V> {
                             true => (across, down, ROWS, (1, ROWS as isize)),
                             false => (down, across, STRIDE, (STRIDE as isize, 1)),
                         };
-                        // SAFETY: `k ≤ DEPTH` columns of `m ≤ ROWS` rows of a; a vector past the end
-                        // of a line ends before the next.
-                        unsafe { pack::<V>(a, lines, runs, packed, stride) };
+                        if !keeps || j == 0 {
+                            // SAFETY: `k ≤ DEPTH` columns of `m ≤ ROWS` rows of a; a vector past the
+                            // end of a line ends before the next.
+                            unsafe { pack::<V>(a, lines, runs, packed, stride) };
+                        }
                         a_at = (packed.cast_const(), strides);
                     }
                     for q in (0..n).step_by(wide) {

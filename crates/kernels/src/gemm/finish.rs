@@ -44,6 +44,11 @@ pub(crate) struct Next {
 impl Next {
     pub(crate) const NOTHING: Next = Next { bound: std::ptr::null(), at: [0, 0] };
 
+    #[inline(always)]
+    pub(super) fn is_nothing(self) -> bool {
+        self.bound.is_null()
+    }
+
     /// The same for a block that begins so far down and to the right.
     #[inline(always)]
     pub(super) fn from(self, i: usize, j: usize) -> Next {

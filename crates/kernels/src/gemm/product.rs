@@ -60,7 +60,7 @@ impl<V: Lanes> Body for Tiles<V> {
                     (_, true) => strip::<V, 1, false>(&p, j, width),
                     (_, false) => strip::<V, 1, true>(&p, j, width),
                 }
-                if !p.next.bound.is_null() {
+                if !p.next.is_nothing() {
                     let c = p.c.cast::<V::T>().add(j);
                     p.next.change(c.cast(), p.c_rs, j, [p.m, width]);
                 }

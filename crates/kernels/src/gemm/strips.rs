@@ -95,6 +95,10 @@ impl<V: Lanes> Body for Strips<V> {
                             2 => strip.run::<V, 2>(),
                             _ => strip.run::<V, 1>(),
                         }
+                        if l + k == p.k && !p.next.is_nothing() {
+                            let sides = [m, wide * V::N];
+                            p.next.from(i, 0).change(strip.c.cast(), p.c_rs, j, sides);
+                        }
                     }
                     j += wide * V::N;
                 }

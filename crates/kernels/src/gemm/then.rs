@@ -12,12 +12,13 @@
 //! order: the bits are those of two instructions.
 
 use pleach_tensor::DType;
+use smallvec::SmallVec;
 
 use super::finish::{Bound, Place, Strip};
 use crate::bind::{Mem, Start};
-use crate::space::Space;
+use crate::space::{Space, by_stride};
 use crate::vector::Entry;
-use crate::{Reg, ScalarInstr, ScalarOp, ScalarProgram, Slice};
+use crate::{Axes, BufferId, Reg, ScalarInstr, ScalarOp, ScalarProgram, Slice, Strides};
 
 /// What a loop does with a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,20 @@ impl Search<'_> {
     }
 }
 
+/// Items in this order.
+fn sorted<T: Copy>(items: &[T], order: &[usize]) -> SmallVec<[T; 8]> {
+    order.iter().map(|&i| items[i]).collect()
+}
+
+/// The memory that a slice names, whatever the order of its axes.
+fn memory(slice: &Slice) -> (BufferId, DType, usize, Axes, Strides) {
+    let order = by_stride(&slice.dims, &slice.strides);
+    let (dims, strides) = (sorted(&slice.dims, &order), sorted(&slice.strides, &order));
+    let Space { dims, mut strides } = Space::new(&dims, &[&strides]);
+    let strides = strides.pop().unwrap_or_default();
+    (slice.buffer, slice.dtype, slice.offset, dims, strides)
+}
+
 /// An operand, with distances of the rows and columns of the product, in elements.
 #[derive(Clone, Copy, Debug)]
 struct Operand {
@@ -133,15 +148,18 @@ impl Then {
         [m, n]: [usize; 2],
         f: Entry<Strip>,
     ) -> Option<Then> {
-        let x = inputs.iter().position(|slice| slice == c)?;
-        let found = Search { program, x }.found()?;
+        let own = memory(c);
+        let at = inputs.iter().position(|slice| memory(slice) == own)?;
+        let (x, order) = (&inputs[at], by_stride(&inputs[at].dims, &inputs[at].strides));
+        let found = Search { program, x: at }.found()?;
         let all = 1 + usize::from(found.operand.is_some()) + usize::from(found.rate.is_some());
         let known = |dtype: &DType| *dtype == c.dtype || *dtype == DType::Bool;
         if inputs.len() != all || !program.inputs.iter().all(known) {
             return None;
         }
         let place = |slice: &Slice| {
-            let space = Space::new(&c.dims, &[&c.strides, &slice.strides]);
+            let [own, other] = [x, slice].map(|slice| sorted(&slice.strides, &order));
+            let space = Space::new(&sorted(&x.dims, &order), &[&own, &other]);
             let strides = match (&space.dims[..], &space.strides[1][..]) {
                 (&[all], &[s]) if all == m * n => [s * n as isize, s],
                 (&[rows, columns], &[r, s]) if [rows, columns] == [m, n] => [r, s],
@@ -163,10 +181,10 @@ impl Then {
                 if mask.is_some_and(|mask| mask.is_none()) {
                     return None;
                 }
-                (outputs[found.value].is_same_place(c) && repeated, mask.flatten())
+                (outputs[found.value].is_same_place(x) && repeated, mask.flatten())
             }
             Kind::Choose => {
-                (outputs[found.value].is_same_place(c) && operand.is_some_and(|m| dense(&m)), None)
+                (outputs[found.value].is_same_place(x) && operand.is_some_and(|m| dense(&m)), None)
             }
             Kind::Descend => {
                 let rate = &inputs[found.rate?];
@@ -243,6 +261,15 @@ mod tests {
             let other = slice(4, F32, &[6, 32]);
             assert!(!takes(&gemm, add(), &[&c, &b], &[&other]), "the product stays");
         }
+        let apart = |slice: &Slice, strides: [isize; 3]| Slice {
+            dims: [4, 6, 8].into_iter().collect(),
+            strides: strides.into_iter().collect(),
+            ..slice.clone()
+        };
+        let (x, b) = (apart(&c, [8, 32, 1]), apart(&slice(3, F32, &[6]), [0, 1, 0]));
+        assert!(takes(&gemm, add(), &[&x, &b], &[&x]), "axes in another order");
+        let b = apart(&slice(3, F32, &[4]), [1, 0, 0]);
+        assert!(!takes(&gemm, add(), &[&x, &b], &[&x]), "neither rows nor columns");
         let turned = repeated([1, 6]);
         assert!(!takes(&gemm, add(), &[&c, &turned], &[&c]), "columns");
         let far = slice(5, F32, &[6, 32]);

@@ -5,7 +5,7 @@ use pleach_kernels::{
     wants_rows,
 };
 use pleach_tensor::compare::unravel;
-use pleach_tensor::{DType, F32, F64, I32, I64};
+use pleach_tensor::{BOOL, DType, F32, F64, I32, I64};
 use proptest::prelude::*;
 
 use crate::support::{Bench, V, agree, indices, read, write};
@@ -179,7 +179,27 @@ fn convolution(dtype: DType, sizes: [usize; 5], side_by_side: bool) {
     let mut of_batch = Matrix { slice: batch(&down.slice), ..down.clone() };
     of_batch.borders.iter_mut().flat_map(|b| &mut b.axes).for_each(|axis| *axis += 1);
     let again = bench.output(dtype, &[1, filters, area]);
+    // What a layer does next goes along, if images lie side by side: its axes are in another order.
+    let (rectified, mask) =
+        (packed(&mut bench, dtype, &[filters, area]), bench.output(BOOL, &[filters, area]));
+    let bias = packed(&mut bench, dtype, &[filters]);
+    let by_image = |slice: &Slice, strides: [isize; 3]| Slice {
+        dims: [images, filters, places].into_iter().collect(),
+        strides: strides.into_iter().collect(),
+        ..slice.clone()
+    };
+    let whole = |slice: &Slice| {
+        let [row, column] = [slice.strides[0], slice.strides[1]];
+        by_image(slice, [column, row, images as isize * column])
+    };
+    let rectify = Kernel::Loop {
+        program: super::products_then::program(1, dtype, true),
+        inputs: vec![whole(&rectified), by_image(&bias, [0, 1, 0])],
+        outputs: vec![whole(&mask), whole(&rectified)],
+    };
     let after = bench.run(vec![
+        Kernel::Gemm { a: weight.clone().into(), b: down.clone(), c: rectified.clone() },
+        rectify,
         Kernel::Gemm { a: weight.clone().into(), b: down.clone(), c: y.clone() },
         Kernel::Gemm { a: batch(&weight).into(), b: of_batch, c: again.clone() },
         Kernel::Gemm { a: dy.clone(), b: across, c: dw.clone() },
@@ -188,6 +208,15 @@ fn convolution(dtype: DType, sizes: [usize; 5], side_by_side: bool) {
         let [got, want] =
             [read(&after, &again, &[&[0], &index[..]].concat()), read(&after, &y, &index)];
         assert!(agree(got, want, dtype, 1.0, 1e-3), "{sizes:?} {index:?}");
+        let z = want.f() + read(&after, &bias, &index[..1]).f();
+        let z = if dtype == F32 { f64::from(z as f32) } else { z };
+        let low = read(&after, &mask, &index).i() == 1;
+        let got = read(&after, &rectified, &index);
+        assert_eq!(low, z <= 0.0, "{sizes:?} {index:?}");
+        assert!(
+            agree(got, V::F(if low { 0.0 } else { z }), dtype, 0.0, 0.0),
+            "{sizes:?} {index:?}"
+        );
     }
     let element = |down: &Slice, row: usize, column: usize| {
         let (r, c) = (unravel(row, &down.dims[..3]), unravel(column, &down.dims[3..]));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::support::{Bench, V, indices, write};
 
 /// `x + b`, relu of it, a choice by a mask, or a step down.
-fn program(kind: usize, dtype: DType, first: bool) -> ScalarProgram {
+pub(crate) fn program(kind: usize, dtype: DType, first: bool) -> ScalarProgram {
     let order = |a, b| if first { [a, b] } else { [b, a] };
     match kind {
         0 => ScalarProgram::single(ScalarOp::Add, dtype),
