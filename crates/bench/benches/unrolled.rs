@@ -1,4 +1,4 @@
-//! An LSTM that is unrolled in a Rust loop, as it is and with the passes `merge` and `roll`, on one thread: steps, and
+//! An LSTM that is unrolled in a Rust loop, as it is and with the passes `merge`, `stack` and `roll`, on one thread: steps, and
 //! what it takes to compile them.
 //!
 //! ```sh
@@ -44,13 +44,16 @@ fn lstm<'g>(p: &Params, g: &'g Graph, [steps, batch, inner, wide]: [usize; 4]) -
 fn unrolled(criterion: &mut Criterion) {
     // The first is left alone otherwise.
     let merge = Merge { large: 0, ..Merge::default() };
-    let without = Pipeline::default().without("merge").without("roll");
+    let stack = Pipeline::default().without("merge").without("roll");
+    let without = stack.clone().without("stack");
     let with = without.clone().insert_after("contract", merge);
     let roll = Pipeline::default();
     for train in [false, true] {
         let mut group = criterion.benchmark_group(if train { "training" } else { "inference" });
         for sizes in SIZES {
-            for (way, pipeline) in [("without", &without), ("merge", &with), ("roll", &roll)] {
+            let ways =
+                [("without", &without), ("merge", &with), ("stack", &stack), ("roll", &roll)];
+            for (way, pipeline) in ways {
                 let (p, g) =
                     (Params::seeded(0), if train { Graph::train() } else { Graph::eval() });
                 let loss = lstm(&p, &g, sizes);

@@ -6,7 +6,8 @@
 //! return %3                  return %2
 //! ```
 //! An operator joins the region of its first user; what is used elsewhere too is a further result of
-//! the region, or computed again where it is read, if that is quicker. No path leaves a region and comes back. Regions
+//! the region, or computed again where it is read, if that is quicker. What an earlier region can compute of a later
+//! one goes there, if less is kept between them then. No path leaves a region and comes back. Regions
 //! that update variables and read a value in common are one: a parameter and its slots are read once
 //! and written once. Splats become constants of the loop; views, reductions, products and random
 //! numbers stay outside. A region of one operator stays as it is. Class: kernel-exact, for the loop
@@ -14,6 +15,7 @@
 //! rules do not look into regions.
 
 mod again;
+mod ahead;
 mod grow;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use again::Again;
+use ahead::Ahead;
 use grow::{Units, joined};
 
 use crate::{Class, Classes, Delta, Outcome, Pass, PassCx, PassError, Totals};
@@ -32,6 +35,7 @@ use crate::{Class, Classes, Delta, Outcome, Pass, PassCx, PassError, Totals};
 /// Names of the rules of this pass.
 const RULE: &str = "region";
 const AGAIN: &str = "recompute";
+const AHEAD: &str = "ahead";
 
 /// Fuses elementwise regions.
 #[derive(Clone, Copy, Debug)]
@@ -131,14 +135,20 @@ impl Pass for Fuse {
     }
 
     fn rules(&self) -> Vec<&'static str> {
-        vec![RULE, AGAIN]
+        vec![RULE, AGAIN, AHEAD]
     }
 
     fn run(&self, g: &Graph, cx: &mut PassCx<'_>) -> Result<Outcome, PassError> {
         if !cx.may(RULE, Class::KernelExact) {
             return Ok(Outcome::Unchanged);
         }
-        let (units, regions) = self.regions(g, cx);
+        let (units, mut regions) = self.regions(g, cx);
+        let mut ahead = Vec::new();
+        if cx.may(AHEAD, Class::KernelExact) {
+            let count = regions.iter().enumerate().filter(|(i, r)| **r == Some(*i)).count();
+            let most = cx.max_rewrites.map_or(usize::MAX, |left| left.saturating_sub(count));
+            ahead = Ahead::new(g, *self).find(&mut regions, most, cx);
+        }
         let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); g.len()];
         for (i, r) in regions.iter().enumerate() {
             r.iter().for_each(|&r| members[r].push(NodeId::new(i)));
@@ -151,7 +161,8 @@ impl Pass for Fuse {
         let mut again = Vec::new();
         if cx.may(AGAIN, Class::KernelExact) {
             let count = members.iter().filter(|members| !members.is_empty()).count();
-            let most = cx.max_rewrites.map_or(usize::MAX, |left| left.saturating_sub(count));
+            let done = count + ahead.len();
+            let most = cx.max_rewrites.map_or(usize::MAX, |left| left.saturating_sub(done));
             (again, copies) = Again::find(g, *self, &units, &regions, &used, most, cx);
         }
         if !again.is_empty() {
@@ -160,7 +171,7 @@ impl Pass for Fuse {
         let mut at: Vec<Option<NodeId>> = vec![None; g.len()];
         // Regions that stay apart, for no more rewrites are allowed.
         let mut apart = vec![false; g.len()];
-        let (new, map) = g.rebuild_in(units.order(), |new, old, node, inputs| {
+        let (new, map) = g.rebuild_in(units.order(&regions), |new, old, node, inputs| {
             let i = old.index();
             if let Some(r) = regions[i] {
                 apart[r] |= members[r].first() == Some(&old) && !cx.may(RULE, Class::KernelExact);
@@ -189,6 +200,7 @@ impl Pass for Fuse {
             at[i].map_or(Rewrite::Drop, Rewrite::Replace)
         });
         again.into_iter().for_each(|x| cx.applied(AGAIN, g, x, Delta::default()));
+        ahead.into_iter().for_each(|x| cx.applied(AHEAD, g, x, Delta::default()));
         Ok(Outcome::Changed(new, map))
     }
 }

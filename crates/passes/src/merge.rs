@@ -17,7 +17,7 @@
 //! Cost: O(nodes), and sorting groups. Run after [`hoist`](crate::Hoist) and
 //! [`simplify`](crate::Simplify), before [`fuse`](crate::Fuse).
 
-mod group;
+pub(crate) mod group;
 
 use std::collections::{HashMap, HashSet};
 

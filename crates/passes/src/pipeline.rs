@@ -9,7 +9,7 @@ use crate::loops;
 use crate::{
     Absorb, Associate, Attend, Contract, Defer, Entropy, Fold, Fuse, Hoist, Join, Ledger, Lookup,
     Merge, Outcome, Pass, PassCx, PassError, Pick, Prune, Pull, Remat, Roll, Share, Shrink, Signs,
-    Simplify, Stash, Totals, Unroll, Winograd,
+    Simplify, Slope, Stack, Stash, Totals, Unroll, Winograd,
 };
 
 /// A list of passes, in order, and the rules that it leaves out.
@@ -54,6 +54,10 @@ impl Default for Pipeline {
             // After rules, which simplify views; it makes views of views.
             Arc::new(Pull::default()),
             Arc::new(Contract),
+            // After factors left sums of products.
+            Arc::new(Slope),
+            // After common factors left sums of products.
+            Arc::new(Stack::default()),
             // After chains have their order, and before parts are joined.
             Arc::new(Merge::default()),
             // After products with windows were made of all three parts of a convolution.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pleach_passes::testing::{Broken, commutes, preserves, recipes};
 use pleach_passes::{
     Absorb, Associate, Attend, Contract, Defer, Entropy, Fold, Fuse, Hoist, Join, Level, Lookup,
-    Merge, Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Signs, Simplify, Stash,
-    Unroll, Winograd,
+    Merge, Pass, Pick, Pipeline, Prune, Pull, Remat, Roll, Share, Shrink, Signs, Simplify, Slope,
+    Stack, Stash, Unroll, Winograd,
 };
 use pleach_tensor::Key;
 use proptest::prelude::*;
@@ -38,6 +38,8 @@ fn passes() -> Vec<Arc<dyn Pass>> {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Stack::default()),
+        Arc::new(Slope),
         Arc::new(Merge { large: 0, ..Merge::default() }),
         Arc::new(Absorb),
         Arc::new(Associate),

@@ -95,7 +95,7 @@ fn passes_are_inserted_and_cut_off() {
     let p = || Pipeline::default();
     assert_eq!(
         names(p()),
-        "prune unroll roll attend entropy stash defer hoist lookup fold simplify signs pick shrink fold absorb associate pull contract merge winograd join share prune fuse remat prune"
+        "prune unroll roll attend entropy stash defer hoist lookup fold simplify signs pick shrink fold absorb associate pull contract slope stack merge winograd join share prune fuse remat prune"
     );
     assert_eq!(names(p().prefix(2)), "prune unroll");
     let with =

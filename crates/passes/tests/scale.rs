@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chain::graph;
 use pleach_passes::{
     Contract, Entropy, Fold, Fuse, Join, Level, Merge, Pass, PassCx, Pipeline, Prune, Pull, Roll,
-    Share, Shrink, Signs, Simplify, Unroll, Winograd,
+    Share, Shrink, Signs, Simplify, Slope, Stack, Unroll, Winograd,
 };
 
 fn work(pipeline: &Pipeline, nodes: usize) -> u64 {
@@ -41,6 +41,8 @@ fn ten_times_the_nodes_are_ten_times_the_work() {
         Arc::new(Join),
         Arc::new(Pull::default()),
         Arc::new(Contract),
+        Arc::new(Stack::default()),
+        Arc::new(Slope),
         Arc::new(Merge::default()),
         Arc::new(Winograd::default()),
         Arc::new(Fuse::default()),

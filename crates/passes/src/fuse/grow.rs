@@ -144,9 +144,10 @@ impl<'g> Units<'g> {
     }
 
     /// All nodes: first those that need nothing, as they were, then the others unit by unit, each
-    /// unit in index order, and units after what they use. What is dead comes last.
-    pub(super) fn order(&self) -> Vec<NodeId> {
-        let place = |id: &NodeId| match self.unit(*id) {
+    /// unit in index order, and units after what they use. What is dead comes last. Nodes that are in
+    /// other regions now go with those.
+    pub(super) fn order(&self, regions: &[Option<usize>]) -> Vec<NodeId> {
+        let place = |id: &NodeId| match regions[id.index()].or_else(|| self.unit(*id)) {
             _ if self.g.node(*id).inputs.is_empty() => i64::MIN,
             Some(unit) => self.units[unit].place,
             None => i64::MAX,

@@ -84,7 +84,7 @@ fn repeated(g: &Graph, id: NodeId) -> Option<NodeId> {
 }
 
 /// `(x, axis, i)` if this is `x[.., i, ..]`, a matrix.
-fn step(g: &Graph, id: NodeId) -> Option<(NodeId, usize, usize)> {
+pub(crate) fn step(g: &Graph, id: NodeId) -> Option<(NodeId, usize, usize)> {
     let node = g.node(id);
     let slice = match node.op {
         Op::Reshape(_) if node.ty.rank() == 2 => g.node(node.inputs[0]),
@@ -242,6 +242,6 @@ impl Group {
 }
 
 /// The node, if it was not refused.
-fn typed(y: Var<'_>) -> Option<NodeId> {
+pub(crate) fn typed(y: Var<'_>) -> Option<NodeId> {
     y.ty().map(|_| y.id())
 }

@@ -12,6 +12,7 @@ pub(super) fn rules() -> Vec<Rule> {
         add_multiple:  R, R "x + a·x = (1 + a)·x"        add(x, mul(x, c)) => mul(x, add(1.0, c)) if ordinary(c);
         factor:        R, R "x·y + x·z = x·(y + z)"      add(mul(x, y), mul(x, z)) => mul(x, add(y, z));
 
+
         sub_neg:       E, E "x - (-y) = x + y"           sub(x, neg(y)) => add(x, y);
         sub_const:     E, E "x - a = x + (-a)"           sub(x, c) => add(x, neg(c));
         sub_factor:    R, R "x·y - x·z = x·(y - z)"      sub(mul(x, y), mul(x, z)) => mul(x, sub(y, z));
