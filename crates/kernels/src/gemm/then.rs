@@ -154,7 +154,9 @@ impl Then {
         let found = Search { program, x: at }.found()?;
         let all = 1 + usize::from(found.operand.is_some()) + usize::from(found.rate.is_some());
         let known = |dtype: &DType| *dtype == c.dtype || *dtype == DType::Bool;
-        if inputs.len() != all || !program.inputs.iter().all(known) {
+        // What is read of the product is read element by element: others may not be there yet.
+        let apart = |slice: &Slice| slice.is_same_place(x) || slice.is_apart(x);
+        if inputs.len() != all || !program.inputs.iter().all(known) || !inputs.iter().all(apart) {
             return None;
         }
         let place = |slice: &Slice| {
@@ -223,7 +225,7 @@ mod tests {
     use pleach_tensor::{BOOL, F32};
 
     use super::super::GemmPlan;
-    use crate::{BufferId, Kernel, Scalar, ScalarOp, ScalarProgram, Slice};
+    use crate::{BufferId, Kernel, Reg, Scalar, ScalarOp, ScalarProgram, Slice};
 
     fn slice(buffer: u32, dtype: pleach_tensor::DType, dims: &[usize]) -> Slice {
         Slice::new(BufferId(buffer), dtype, 0, dims)
@@ -293,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_reads_one_element_of_the_product_everywhere_stays() {
+        let (gemm, c) = product(6, 32);
+        let mut program = ScalarProgram::new(vec![F32; 3]);
+        let step = program.push(ScalarOp::Mul, F32, &[Reg(0), Reg(2)]);
+        program.outputs = vec![program.push(ScalarOp::Sub, F32, &[Reg(1), step])];
+        let w = slice(3, F32, &[6, 32]);
+        let one = |of: &Slice| Slice { strides: [0, 0].into_iter().collect(), ..of.clone() };
+        let rate = one(&slice(4, F32, &[6, 32]));
+        assert!(takes(&gemm, program.clone(), &[&c, &w, &rate], &[&w]));
+        assert!(!takes(&gemm, program, &[&c, &w, &one(&c)], &[&w]));
+    }
+
+    #[test]
     fn masks_go_along_if_they_are_of_zero() {
         let (gemm, c) = product(6, 32);
         let mask = slice(3, BOOL, &[6, 32]);
@@ -300,7 +315,7 @@ mod tests {
             let mut program = ScalarProgram::new(vec![F32]);
             let [bound, below] = [bound, below]
                 .map(|value| program.push(ScalarOp::Const(Scalar::from_f64(F32, value)), F32, &[]));
-            let x = crate::Reg(0);
+            let x = Reg(0);
             let args = if flip { [bound, x] } else { [x, bound] };
             let low = program.push(ScalarOp::LessEqual, F32, &args);
             let y = program.push(ScalarOp::Select, F32, &[low, below, x]);
