@@ -53,13 +53,6 @@ struct Found {
     between: Vec<NodeId>,
 }
 
-/// What a value is for `g = 1`.
-#[derive(Clone, Copy, Debug)]
-enum At<T> {
-    One,
-    Other(T),
-}
-
 impl Pass for Slope {
     fn name(&self) -> &'static str {
         "slope"
@@ -178,52 +171,31 @@ impl Found {
         gone as i64 - come
     }
 
-    /// What every operator between is for `g = 1`, the last of them answered.
-    fn walk(
-        &self,
-        g: &Graph,
-        push: &mut dyn FnMut(&Op, &[NodeId], NodeId) -> Option<NodeId>,
-        splat: &dyn Fn(f64, NodeId) -> Option<NodeId>,
-        place: &dyn Fn(NodeId) -> Option<NodeId>,
-    ) -> Option<NodeId> {
-        let mut values: BTreeMap<NodeId, At<NodeId>> = BTreeMap::from([(self.g, At::One)]);
+    /// The product, in the new graph, where nodes of `g` went to `places`: every operator between as it is
+    /// for `g = 1`.
+    fn build(&self, g: &Graph, new: &Graph, places: &[Option<NodeId>]) -> Option<NodeId> {
+        let place = |x: NodeId| places[x.index()];
+        let mut values: BTreeMap<NodeId, NodeId> = BTreeMap::new();
         for &x in &self.between {
             let node = g.node(x);
-            let known = |y: &NodeId| values.get(y).copied();
             let value = match (&node.op, &node.inputs[..]) {
-                (Op::Mul(_), [a, b]) if matches!(known(a), Some(At::One)) => At::Other(place(*b)?),
-                (Op::Mul(_), [a, b]) if matches!(known(b), Some(At::One)) => At::Other(place(*a)?),
+                (Op::Mul(_), &[a, b]) if a == self.g => place(b)?,
+                (Op::Mul(_), &[a, b]) if b == self.g => place(a)?,
                 (op, inputs) => {
-                    let of = |y: &NodeId| match known(y) {
-                        Some(At::One) => splat(1.0, x),
-                        Some(At::Other(y)) => Some(y),
+                    let one = || Some(new.full(node.ty.dtype(), node.ty.shape().clone(), 1.0).id());
+                    let of = |y: &NodeId| match values.get(y) {
+                        _ if *y == self.g => one(),
+                        Some(&value) => Some(value),
                         None => place(*y),
                     };
                     let inputs = inputs.iter().map(of).collect::<Option<Vec<NodeId>>>()?;
-                    At::Other(push(op, &inputs, x)?)
+                    let id = new.push(op.clone(), &inputs);
+                    Var::new(new, id).ty().map(|_| id)?
                 }
             };
             values.insert(x, value);
         }
-        match values.get(self.between.last()?)? {
-            At::One => splat(1.0, *self.between.last()?),
-            At::Other(id) => Some(*id),
-        }
-    }
-
-    /// The product, in the new graph, where nodes of `g` went to `places`.
-    fn build(&self, g: &Graph, new: &Graph, places: &[Option<NodeId>]) -> Option<NodeId> {
-        let place = |x: NodeId| places[x.index()];
-        let splat = |value: f64, like: NodeId| {
-            let ty = g.ty(like);
-            Some(new.full(ty.dtype(), ty.shape().clone(), value).id())
-        };
-        let mut push = |op: &Op, inputs: &[NodeId], _: NodeId| {
-            let id = new.push(op.clone(), inputs);
-            Var::new(new, id).ty().map(|_| id)
-        };
-        let slope = self.walk(g, &mut push, &splat, &place)?;
-        Some(new.push(Mul.into(), &[place(self.g)?, slope]))
+        Some(new.push(Mul.into(), &[place(self.g)?, *values.get(self.between.last()?)?]))
     }
 }
 

@@ -60,7 +60,7 @@ fn graph(left: Left, n: usize, [m, k, w]: [usize; 3], more: bool) -> Graph {
         let a = match left {
             Left::Plain => a([m, inner]),
             Left::Transposed => turned(),
-            Left::Mixed if i % 2 == 0 => turned(),
+            Left::Mixed if i.is_multiple_of(2) => turned(),
             Left::Mixed => a([m, inner]),
             Left::Steps => {
                 let at = n - 1 - i;
