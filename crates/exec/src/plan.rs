@@ -173,10 +173,17 @@ impl Plan {
             let moved = |i: &Instr| Moved::new(&i.kernel, name(i.node), site(i.node));
             instrs.iter().map(moved).collect()
         };
+        let (mut every_run, once) = (moved(&lowered.instrs), moved(&first));
+        let program = |instrs: Vec<Instr>| {
+            let instrs = instrs.into_iter().map(|i| i.kernel).collect();
+            Program::new(instrs, specs.clone()).map_err(|e| ExecError::Invalid(e.to_string()))
+        };
+        let (once_program, program) = (program(first)?, program(lowered.instrs)?);
+        every_run.iter_mut().enumerate().for_each(|(i, moved)| moved.with = program.done_with(i));
         let report = PlanReport {
             kernels,
-            moved: moved(&lowered.instrs),
-            once: moved(&first),
+            moved: every_run,
+            once,
             views: lowered.views,
             interpreted,
             arena_bytes: arena.bytes,
@@ -188,13 +195,9 @@ impl Plan {
             constant_bytes: constants.iter().map(AlignedBuf::len).sum(),
             threads: options.threads.max(1),
         };
-        let program = |instrs: Vec<Instr>| {
-            let instrs = instrs.into_iter().map(|i| i.kernel).collect();
-            Program::new(instrs, specs.clone()).map_err(|e| ExecError::Invalid(e.to_string()))
-        };
         Ok(Plan {
-            once: program(first)?,
-            program: program(lowered.instrs)?,
+            once: once_program,
+            program,
             done: None,
             reads: (lowered.once.variables, Vec::new()),
             writes: written[first_variable as usize..first_constant as usize].to_vec(),

@@ -48,7 +48,8 @@ pub struct Timed {
     pub work: Moved,
     /// Runs in which it ran.
     pub runs: u64,
-    /// Time in all of them.
+    /// Time in all of them. That of what is done [with](Moved::with) another instruction is the other's,
+    /// and so is its work.
     pub ns: u64,
     /// The instructions of a loop's body, whose time is part of that of the loop.
     pub body: Vec<Timed>,
@@ -93,9 +94,18 @@ impl Profile {
     /// Adds the instructions of a plan: `clocks` are those of [`Plan::run_timed`](crate::Plan::run_timed),
     /// after this many runs. [`Profile::runs`] and [`Profile::ns`] are left to the caller.
     pub fn add(&mut self, plan: &PlanReport, clocks: &[u64], runs: u64) {
-        let mut clocks = clocks.iter();
+        let (first, mut clocks) = (self.instructions.len(), clocks.iter());
         let timed = plan.moved.iter().map(|work| Timed::new(work, &mut clocks, runs));
         self.instructions.extend(timed);
+        for (i, work) in plan.moved.iter().enumerate() {
+            let Some(with) = work.with else { continue };
+            let own = &mut self.instructions[first + i].work;
+            (own.read, own.written, own.flops, own.with) = (0, 0, 0, Some(first + with));
+            let other = &mut self.instructions[first + with].work;
+            other.read = other.read.saturating_add(work.read);
+            other.written = other.written.saturating_add(work.written);
+            other.flops = other.flops.saturating_add(work.flops);
+        }
     }
 
     /// Time that no instruction took.
@@ -148,6 +158,7 @@ mod tests {
             written: 1000,
             flops,
             body: Vec::new(),
+            with: None,
         };
         let step = Moved {
             body: vec![moved("gemm", "f32[2]", "", 8000)],
@@ -178,6 +189,26 @@ mod tests {
         let sum: f64 = all.map(|ns| profile.share(ns)).sum();
         assert!((sum - 1.0).abs() < 1e-12);
         assert_eq!(Profile::default().share(0), 0.0);
+    }
+
+    #[test]
+    fn what_is_done_with_another_instruction_counts_there() {
+        let plan = PlanReport {
+            moved: vec![
+                Moved { kernel: "gemm", flops: 100, read: 40, written: 8, ..Moved::default() },
+                Moved { kernel: "loop", flops: 7, read: 9, with: Some(0), ..Moved::default() },
+            ],
+            ..PlanReport::default()
+        };
+        let mut profile = Profile { runs: 1, ns: 100, ..Profile::default() };
+        // Of a step of two plans, the second.
+        profile.add(&PlanReport { moved: vec![Moved::default()], ..plan.clone() }, &[5], 1);
+        profile.add(&plan, &[50, 1], 1);
+        let [_, product, along] = &profile.instructions[..] else { panic!("three instructions") };
+        assert_eq!((product.flops(), product.bytes()), (107, 57));
+        assert_eq!((along.flops(), along.bytes(), along.work.with), (0, 0, Some(1)));
+        assert!(profile.to_string().contains("loop    (with #1)"), "{profile}");
+        assert!(profile.to_json().contains("\"with\": 1"), "{}", profile.to_json());
     }
 
     #[test]

@@ -28,13 +28,16 @@ pub struct Moved {
     pub flops: u64,
     /// The instructions of a loop's body, in all steps.
     pub body: Vec<Moved>,
+    /// The instruction before it, by its place in the plan, that does this one too, while what it wrote is
+    /// in the nearest cache.
+    pub with: Option<usize>,
 }
 
 impl Moved {
     pub(crate) fn new(kernel: &Kernel, node: String, site: String) -> Moved {
         let ((read, written), flops) = (moved(kernel), flops(kernel));
         let body = body(kernel, 1, &site);
-        Moved { kernel: kernel.name(), node, site, read, written, flops, body }
+        Moved { kernel: kernel.name(), node, site, read, written, flops, body, with: None }
     }
 
     /// Bytes read and written.
@@ -60,6 +63,7 @@ fn body(kernel: &Kernel, times: u64, site: &str) -> Vec<Moved> {
             written: written.saturating_mul(times),
             flops: flops(kernel).saturating_mul(times),
             body: body(kernel, times, site),
+            with: None,
         }
     };
     inside.iter().map(one).collect()

@@ -8,7 +8,7 @@
 //! | `blocks.rs`, `pack.rs`, `side.rs` | blocks for the caches; packing, of operands along several axes too |
 //! | `strips.rs`, `along.rs` | long runs of operands along several axes, read where they are |
 //! | `borders.rs` | terms that are 0 |
-//! | `then.rs`, `finish.rs` | the elementwise loop that follows: which, and on a strip of sums |
+//! | `follow.rs`, `then.rs`, `finish.rs` | the elementwise loop that follows: whether it may come sooner, what it does, on a strip of sums |
 //! | `row.rs` | a row times a matrix |
 //! | `choice.rs` | which of them, and which way round |
 //! | `single.rs` | small products: one call |
@@ -22,6 +22,7 @@ mod blocks;
 mod borders;
 mod choice;
 mod finish;
+mod follow;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod lanes_x86;
@@ -192,7 +193,7 @@ impl GemmPlan {
 
     /// The product of one instruction and the loop of the next as one step; `None` if the loop is none
     /// that a product takes along. Both passed their checks.
-    pub(crate) fn with_loop(product: &Kernel, next: &Kernel) -> Option<Box<dyn Step>> {
+    fn with_loop(product: &Kernel, next: &Kernel) -> Option<Box<dyn Step>> {
         let (Kernel::Gemm { a, b, c }, Kernel::Loop { program, inputs, outputs }) = (product, next)
         else {
             return None;
@@ -271,8 +272,9 @@ impl GemmPlan {
         };
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = self.strides;
         // SAFETY: the slices of the loop were checked for this memory, and are not empty.
-        let bound = self.then.as_ref().map(|then| unsafe { then.bound(mem) });
-        let next = bound.as_ref().map_or(Next::NOTHING, |bound| Next { bound, at: [row, column] });
+        let placed = self.then.as_ref().map(|then| unsafe { then.placed(mem) });
+        let next =
+            placed.as_ref().map_or(Next::NOTHING, |placed| Next { placed, at: [row, column] });
         let product = |a, b| Matrices {
             next,
             m,

@@ -24,7 +24,7 @@ use crate::take::{TakeAddPlan, TakePlan};
 use crate::widen::widened;
 use crate::windows_add::WindowsAddPlan;
 use crate::winograd;
-use crate::{Fault, Kernel, Pool, ProgramError, Slice};
+use crate::{Fault, Kernel, Pool, ProgramError};
 
 /// A buffer that a program needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,30 +42,6 @@ pub(crate) trait Step: Debug + Send + Sync {
     /// # Safety
     /// `mem` is the memory of a run of the program that this step was checked for.
     unsafe fn run(&self, mem: Mem<'_>, pool: &Pool) -> Result<(), Failure>;
-}
-
-/// How far from a product a loop may be that is done with it.
-const NEAR: usize = 8;
-
-/// The loop that might be done with the product at `at`: the first instruction that touches its result, if
-/// those in between may as well come after it.
-fn follower(instrs: &[Kernel], at: usize) -> Option<usize> {
-    let Kernel::Gemm { c, .. } = &instrs[at] else { return None };
-    let touches = |kernel: &Kernel| {
-        kernel.inputs().into_iter().chain(kernel.outputs()).any(|slice| !slice.is_apart(c))
-    };
-    let last = instrs.len().min(at + 1 + NEAR);
-    let next = (at + 1..last).find(|&i| touches(&instrs[i]))?;
-    let (reads, writes) = (instrs[next].inputs(), instrs[next].outputs());
-    let apart = |a: &[&Slice], b: &[&Slice]| a.iter().all(|a| b.iter().all(|b| a.is_apart(b)));
-    let later = |kernel: &Kernel| {
-        let written = kernel.outputs();
-        !kernel.can_fail()
-            && apart(&written, &reads)
-            && apart(&written, &writes)
-            && apart(&kernel.inputs(), &writes)
-    };
-    instrs[at + 1..next].iter().all(later).then_some(next)
 }
 
 /// An instruction that one before it has done.
@@ -92,6 +68,7 @@ pub struct Program {
     pub(crate) aligns: Vec<usize>,
     instrs: Vec<Kernel>,
     buffers: Vec<BufferSpec>,
+    done_with: Vec<Option<usize>>,
 }
 
 impl Program {
@@ -112,19 +89,23 @@ impl Program {
                 *align = (*align).max(slice.dtype.size());
             }
         }
-        for at in 0..instrs.len() {
-            let joined = |next| Some((next, GemmPlan::with_loop(&instrs[at], &instrs[next])?));
-            if let Some((next, both)) = follower(&instrs, at).and_then(joined) {
-                steps[at] = both;
-                steps[next] = Box::new(Done);
-            }
+        let mut done_with = vec![None; instrs.len()];
+        for (product, next, both) in GemmPlan::with_loops(&instrs) {
+            steps[product] = both;
+            steps[next] = Box::new(Done);
+            done_with[next] = Some(product);
         }
-        Ok(Program { steps, aligns, instrs, buffers })
+        Ok(Program { steps, aligns, instrs, buffers, done_with })
     }
 
     /// The instructions.
     pub fn instrs(&self) -> &[Kernel] {
         &self.instrs
+    }
+
+    /// The instruction before it that does an instruction, too: its own clock counts nothing.
+    pub fn done_with(&self, instr: usize) -> Option<usize> {
+        self.done_with.get(instr).copied().flatten()
     }
 
     /// Number of clocks of a timed run: one an instruction, those of the bodies of loops included.

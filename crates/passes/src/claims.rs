@@ -1,11 +1,12 @@
-//! Use counts of a graph while it is built anew, and sweeps of rules that go by them.
+//! Use counts of a graph while it is built anew, sweeps of rules that go by them, and the replacement of
+//! what was found before.
 
 use pleach_graph::{Node, NodeId, NodeMap, Rewrite};
 use pleach_ops::{Graph, Op};
 
 use smallvec::SmallVec;
 
-use crate::{PassCx, Totals};
+use crate::{Outcome, PassCx, Totals};
 
 /// For every node, how often live nodes and outputs use it.
 pub(crate) fn live_uses(g: &Graph) -> Vec<u32> {
@@ -102,4 +103,32 @@ where
     };
     let (new, map) = g.rebuild_noting(g.ids(), &mut claims, rewrite, settle);
     (new, map, fired)
+}
+
+/// Builds a graph anew in this order, with what takes the place of some nodes: `build` makes it of nodes
+/// elsewhere, given the new graph, the old node and where old nodes went, and names the rule. For passes that
+/// have found all that they rewrite before.
+pub(crate) fn replace<F>(
+    g: &Graph,
+    order: impl IntoIterator<Item = NodeId>,
+    cx: &mut PassCx<'_>,
+    mut build: F,
+) -> Outcome
+where
+    F: FnMut(&Graph, NodeId, &[Option<NodeId>], &mut PassCx<'_>) -> Option<(&'static str, NodeId)>,
+{
+    let (mut places, mut fired) = (vec![None; g.len()], 0);
+    let rewrite =
+        |places: &mut Vec<Option<NodeId>>, new: &Graph, old: NodeId, _: &Node<Op>, _: &[NodeId]| {
+            let start = new.len();
+            let Some((rule, id)) = build(new, old, places, cx) else { return Rewrite::Keep };
+            fired += 1;
+            cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
+            Rewrite::Replace(id)
+        };
+    let note = |places: &mut Vec<Option<NodeId>>, _: &Graph, old: NodeId, id, _: &[NodeId]| {
+        places[old.index()] = Some(id);
+    };
+    let (new, map) = g.rebuild_noting(order, &mut places, rewrite, note);
+    if fired == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) }
 }

@@ -21,12 +21,12 @@ pub(crate) mod group;
 
 use std::collections::{HashMap, HashSet};
 
-use pleach_graph::{Node, NodeId, Rewrite};
+use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op};
 
-use crate::claims::live_uses;
+use crate::claims::{live_uses, replace};
 use crate::fixed::fixed;
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 use group::{Common, Group};
 
 /// Names of the rules of this pass.
@@ -77,33 +77,19 @@ impl Pass for Merge {
             .collect();
         let starts: Vec<Vec<usize>> = groups.iter().map(|group| group.starts(g)).collect();
         let mut products: Vec<Option<NodeId>> = vec![None; groups.len()];
-        let (mut places, mut fired) = (vec![None; g.len()], 0);
-        let (new, map) = g.rebuild_in(order(g, &groups, &member), |new, old, node, inputs| {
-            let start = new.len();
-            let part = member.get(&old).and_then(|&(at, i)| {
-                let group = &groups[at];
-                if !cx.may(group.rule(), Class::Rounding) {
-                    return None;
-                }
-                let product = match products[at] {
-                    Some(product) => product,
-                    None => group.product(g, new, &places)?,
-                };
-                products[at] = Some(product);
-                Some((group.rule(), group.part(new, product, i, &starts[at])?))
-            });
-            let id = match part {
-                Some((rule, id)) => {
-                    fired += 1;
-                    cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                    id
-                }
-                None => new.push(node.op.clone(), inputs),
+        Ok(replace(g, order(g, &groups, &member), cx, |new, old, places, cx| {
+            let &(at, i) = member.get(&old)?;
+            let group = &groups[at];
+            if !cx.may(group.rule(), Class::Rounding) {
+                return None;
+            }
+            let product = match products[at] {
+                Some(product) => product,
+                None => group.product(g, new, places)?,
             };
-            places[old.index()] = Some(id);
-            Rewrite::Replace(id)
-        });
-        Ok(if fired == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
+            products[at] = Some(product);
+            Some((group.rule(), group.part(new, product, i, &starts[at])?))
+        }))
     }
 }
 

@@ -9,7 +9,8 @@ use pleach_ops::{Fused, Graph, Op};
 use pleach_tensor::Type;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Class, Outcome, PassCx, Price, Totals};
+use crate::claims::replace;
+use crate::{Class, Outcome, PassCx, Price};
 
 /// Most operators of what becomes regions at once.
 pub(crate) const MOST: usize = 200;
@@ -191,21 +192,10 @@ pub(crate) fn make(
     if at.is_empty() {
         return Outcome::Unchanged;
     }
-    let mut ids: Vec<Option<NodeId>> = vec![None; g.len()];
-    let (new, map) = g.rebuild_in(order(g, &at), |new, old, node, inputs| {
-        let start = new.len();
-        let region = at.get(&old).filter(|_| cx.may(rule, Class::Rounding));
-        let region = region.and_then(|(found, result)| {
-            let fused = Fused::new(found.body.clone(), *result).ok()?;
-            let operands = found.operands.iter().map(|x| ids[x.index()]);
-            Some(new.push(Op::Fused(fused), &operands.collect::<Option<Vec<_>>>()?))
-        });
-        if region.is_some() {
-            cx.applied(rule, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-        }
-        let id = region.unwrap_or_else(|| new.push(node.op.clone(), inputs));
-        ids[old.index()] = Some(id);
-        Rewrite::Replace(id)
-    });
-    Outcome::Changed(new, map)
+    replace(g, order(g, &at), cx, |new, old, places, cx| {
+        let (found, result) = at.get(&old).filter(|_| cx.may(rule, Class::Rounding))?;
+        let fused = Fused::new(found.body.clone(), *result).ok()?;
+        let operands = found.operands.iter().map(|x| places[x.index()]);
+        Some((rule, new.push(Op::Fused(fused), &operands.collect::<Option<Vec<_>>>()?)))
+    })
 }

@@ -15,13 +15,13 @@
 
 use std::collections::BTreeMap;
 
-use pleach_graph::{Node, NodeId, Rewrite};
+use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, GraphExt, Mul, Op, Var};
 use pleach_tensor::Type;
 use smallvec::SmallVec;
 
-use crate::claims::live_uses;
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
+use crate::claims::{live_uses, replace};
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 
 /// Name of the one rule of this pass.
 const RULE: &str = "slope";
@@ -74,22 +74,10 @@ impl Pass for Slope {
         if found.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        let (mut places, mut fired) = (vec![None; g.len()], 0);
-        let (new, map) = g.rebuild(|new, old, node, inputs| {
-            let start = new.len();
-            let sum = found.get(&old).filter(|_| cx.may(RULE, Class::Rounding));
-            let id = match sum.and_then(|found| found.build(g, new, &places)) {
-                Some(id) => {
-                    fired += 1;
-                    cx.applied(RULE, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                    id
-                }
-                None => new.push(node.op.clone(), inputs),
-            };
-            places[old.index()] = Some(id);
-            Rewrite::Replace(id)
-        });
-        Ok(if fired == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
+        Ok(replace(g, g.ids(), cx, |new, old, places, cx| {
+            let sum = found.get(&old).filter(|_| cx.may(RULE, Class::Rounding))?;
+            Some((RULE, sum.build(g, new, places)?))
+        }))
     }
 }
 

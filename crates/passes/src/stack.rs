@@ -18,12 +18,12 @@
 
 use std::collections::HashMap;
 
-use pleach_graph::{Node, NodeId, Rewrite};
+use pleach_graph::{Node, NodeId};
 use pleach_ops::{Graph, Op, Var};
 
-use crate::claims::live_uses;
+use crate::claims::{live_uses, replace};
 use crate::merge::group::{step, typed};
-use crate::{Class, Classes, Outcome, Pass, PassCx, PassError, Totals};
+use crate::{Class, Classes, Outcome, Pass, PassCx, PassError};
 
 /// Name of the one rule of this pass.
 const RULE: &str = "sum_of_products";
@@ -67,22 +67,10 @@ impl Pass for Stack {
         if sums.is_empty() || !cx.may(RULE, Class::Rounding) {
             return Ok(Outcome::Unchanged);
         }
-        let (mut places, mut fired) = (vec![None; g.len()], 0);
-        let (new, map) = g.rebuild(|new, old, node, inputs| {
-            let start = new.len();
-            let terms = sums.get(&old).filter(|_| cx.may(RULE, Class::Rounding));
-            let id = match terms.and_then(|terms| terms.build(g, new, &places)) {
-                Some(id) => {
-                    fired += 1;
-                    cx.applied(RULE, g, old, Totals::since(new, start) - Totals::of_node(g, old));
-                    id
-                }
-                None => new.push(node.op.clone(), inputs),
-            };
-            places[old.index()] = Some(id);
-            Rewrite::Replace(id)
-        });
-        Ok(if fired == 0 { Outcome::Unchanged } else { Outcome::Changed(new, map) })
+        Ok(replace(g, g.ids(), cx, |new, old, places, cx| {
+            let terms = sums.get(&old).filter(|_| cx.may(RULE, Class::Rounding))?;
+            Some((RULE, terms.build(g, new, places)?))
+        }))
     }
 }
 

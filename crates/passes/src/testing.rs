@@ -23,7 +23,7 @@ use pleach_ops::{Graph, Registry};
 use crate::pipeline::check as same_outputs;
 use crate::{Class, Ledger, Level, Outcome, Pass, PassCx, Totals};
 
-pub use laws::{Broken, Law, Sample, commutes, interpreted, preserves, scale_of};
+pub use laws::{Broken, Law, Sample, commutes, interpreted, keeps, preserves, scale_of};
 pub use obfuscate::obfuscate;
 pub use random::{Plants, Recipe, Step, recipes};
 pub use shrink::shrink;

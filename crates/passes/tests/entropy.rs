@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use pleach_graph::Rewrite;
 use pleach_ops::loss::{CrossEntropy, Reduction};
 use pleach_ops::prelude::*;
 use pleach_ops::{Fused, Op};
-use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
+use pleach_passes::testing::{self, Broken, run};
 use pleach_passes::{Entropy, Ledger, Level, PassCx, Pipeline};
-use pleach_tensor::Key;
 use proptest::prelude::*;
 
 fn made(g: &Graph) -> (Option<Graph>, Ledger) {
@@ -25,11 +23,7 @@ fn count(g: &Graph) -> (usize, usize) {
 
 /// Values, gradients and price are kept, and nothing fires twice.
 fn keeps(g: &Graph, key: u64) -> Result<(), Broken> {
-    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
-    let pipeline = Pipeline::new(vec![Arc::new(Entropy)]);
-    preserves(&pipeline, &sample, Level::Default, key)?;
-    commutes(&pipeline, &sample, Level::Default, key)
+    testing::keeps(&Pipeline::new(vec![Arc::new(Entropy)]), g, Level::Default, key)
 }
 
 /// The loss of logits of this shape, with labels from a constant, and its gradient if asked for.

@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use pleach_graph::Rewrite;
 use pleach_ops::Op;
 use pleach_ops::prelude::*;
-use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
+use pleach_passes::testing::{self, Broken, run};
 use pleach_passes::{Ledger, Level, Merge, PassCx, Pipeline};
-use pleach_tensor::Key;
 use proptest::prelude::*;
 
 fn merged(g: &Graph) -> (Option<Graph>, Ledger) {
@@ -30,11 +28,7 @@ fn concats(g: &Graph) -> usize {
 
 /// Values, gradients and price are kept, and nothing fires twice.
 fn keeps(g: &Graph, key: u64) -> Result<(), Broken> {
-    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
-    let pipeline = Pipeline::new(vec![Arc::new(Merge::default())]);
-    preserves(&pipeline, &sample, Level::Default, key)?;
-    commutes(&pipeline, &sample, Level::Default, key)
+    testing::keeps(&Pipeline::new(vec![Arc::new(Merge::default())]), g, Level::Default, key)
 }
 
 /// Which operand products have in common, and where the others come from.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use pleach_graph::Rewrite;
 use pleach_ops::prelude::*;
 use pleach_ops::{Loop, Op};
 use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
@@ -36,8 +35,7 @@ fn shapes(g: &Graph) -> Vec<(usize, usize, bool)> {
 
 /// Values, gradients and price are kept, and nothing fires twice.
 fn keeps(g: &Graph, key: u64) -> Result<(), Broken> {
-    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
+    let (sample, key) = (Sample::of(g), Key(key));
     let pipeline = Pipeline::new(vec![Arc::new(Roll::default())]);
     preserves(&pipeline, &sample, Level::Exact, key)?;
     preserves(&pipeline, &sample, Level::Default, key)?;

@@ -3,25 +3,15 @@
 
 use std::sync::Arc;
 
-use pleach_graph::{NodeId, Rewrite};
+use pleach_graph::NodeId;
 use pleach_ops::prelude::*;
 use pleach_ops::{Fused, Op};
-use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
-use pleach_passes::{Fuse, Ledger, Level, Pass, PassCx, Pipeline, Slope};
-use pleach_tensor::Key;
+use pleach_passes::testing::{keeps, run};
+use pleach_passes::{Fuse, Ledger, Level, PassCx, Pipeline, Slope};
 use proptest::prelude::*;
 
 fn sloped(g: &Graph) -> (Option<Graph>, Ledger) {
     run(&Slope, g, &mut PassCx::reference(Level::Default))
-}
-
-/// Values, gradients and price are kept, and nothing fires twice.
-fn keeps(g: &Graph, passes: Vec<Arc<dyn Pass>>, level: Level, key: u64) -> Result<(), Broken> {
-    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
-    let pipeline = Pipeline::new(passes);
-    preserves(&pipeline, &sample, level, key)?;
-    commutes(&pipeline, &sample, level, key)
 }
 
 type Activation = for<'g> fn(Var<'g>) -> Var<'g>;
@@ -86,8 +76,9 @@ proptest! {
         let new = new.unwrap();
         prop_assert!(readers_of_what_came(&g, rows) > 1);
         prop_assert_eq!(readers_of_what_came(&new, rows), 1, "{}: {}", name, new);
-        keeps(&g, vec![Arc::new(Slope)], Level::Default, key)?;
-        keeps(&g, vec![Arc::new(Slope), Arc::new(Fuse::default())], Level::Default, key)?;
+        keeps(&Pipeline::new(vec![Arc::new(Slope)]), &g, Level::Default, key)?;
+        let both = Pipeline::new(vec![Arc::new(Slope), Arc::new(Fuse::default())]);
+        keeps(&both, &g, Level::Default, key)?;
     }
 }
 
@@ -156,7 +147,7 @@ fn apart(more: impl for<'g> Fn(Var<'g>, Var<'g>) -> Var<'g>, tanh: bool) -> Grap
 #[test]
 fn a_slope_is_made_where_the_activation_is_if_less_is_kept() {
     let fused = |g: &Graph| {
-        keeps(g, vec![Arc::new(Fuse::default())], Level::Exact, 3).unwrap();
+        keeps(&Pipeline::new(vec![Arc::new(Fuse::default())]), g, Level::Exact, 3).unwrap();
         let (new, ledger) = run(&Fuse::default(), g, &mut PassCx::reference(Level::Exact));
         (regions(&new.unwrap()), ledger.applications("ahead"))
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pleach_graph::{NodeId, Rewrite};
+use pleach_graph::NodeId;
 use pleach_ops::Op;
 use pleach_ops::prelude::*;
 use pleach_passes::testing::{Broken, Sample, commutes, preserves, run};
@@ -24,8 +24,7 @@ fn count(g: &Graph, op: &str) -> usize {
 
 /// Values, gradients and price are kept, and nothing fires twice.
 fn keeps(g: &Graph, key: u64) -> Result<(), Broken> {
-    let (copy, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
-    let (sample, key) = (Sample { inputs: g.inputs(), graph: copy }, Key(key));
+    let (sample, key) = (Sample::of(g), Key(key));
     let pipeline = Pipeline::new(vec![Arc::new(Unroll::default()), Arc::new(Prune)]);
     preserves(&pipeline, &sample, Level::Exact, key)?;
     preserves(&pipeline, &sample, Level::Default, key)?;

@@ -21,9 +21,10 @@ impl Profile {
     /// { "version": 1, "runs", "us", "outside_us", "limits": { "gflops", "gbs", "measured" },
     ///   "lines": [{ "site", "instructions", "us", "share", "flops", "bytes", "of_limit" }],
     ///   "instructions": [{ "kernel", "node", "site", "us", "share", "flops", "read", "written",
-    ///     "of_limit", "body" }] }
+    ///     "of_limit", "body", "with" }] }
     /// site: a string or null; lines: the slowest first; instructions: in order; body: the
-    /// instructions of a loop, in all steps; of_limit: Limits::reached; it and limits may be null
+    /// instructions of a loop, in all steps; of_limit: Limits::reached; with: the number of the instruction
+    /// that does this one too, and counts its time and work; it, of_limit and limits may be null
     /// ```
     pub fn to_json(&self) -> String {
         let lines = self.lines();
@@ -66,6 +67,7 @@ impl Profile {
             "written": timed.work.written,
             "of_limit": self.reached(timed.flops(), timed.bytes(), timed.ns),
             "body": body,
+            "with": timed.work.with,
         })
     }
 

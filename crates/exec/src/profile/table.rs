@@ -64,9 +64,10 @@ impl Profile {
         let (mflop, kib) = (timed.work.flops as f64 / 1e6, timed.work.bytes() as f64 / 1024.0);
         let (kernel, node) = (timed.work.kernel, &timed.work.node);
         let limit = self.limit(timed.flops(), timed.bytes(), timed.ns);
+        let with = timed.work.with.map_or(String::new(), |i| format!("(with #{i}) "));
         writeln!(
             f,
-            "{time:8.3} {share:5.1}% {gflop:8.2} {gb:8.2}{limit} {mflop:9.3} {kib:10.1}  {indent}{at} {kernel:<7} {node}"
+            "{time:8.3} {share:5.1}% {gflop:8.2} {gb:8.2}{limit} {mflop:9.3} {kib:10.1}  {indent}{at} {kernel:<7} {with}{node}"
         )?;
         let mut order: Vec<_> = timed.body.iter().enumerate().collect();
         order.sort_by_key(|(_, timed)| std::cmp::Reverse(timed.ns));

@@ -4,7 +4,7 @@ use pleach_tensor::DType;
 
 use super::along::Along;
 use super::blocks::{Blocked, Panels};
-use super::finish::{Finish, Strip};
+use super::finish::{Finish, Sums};
 use super::lanes::Lanes;
 use super::product::{Matrices, Tiles};
 use super::row::{Dots, Rows};
@@ -137,7 +137,7 @@ pub(super) struct Compiled {
     pub(super) widest: usize,
     pub(super) square: usize,
     pub(super) tiles: Entry<Matrices>,
-    pub(super) finish: Entry<Strip>,
+    pub(super) finish: Entry<Sums>,
     pub(super) turned: Entry<Matrices>,
     pub(super) panels: Entry<Blocked>,
     pub(super) row: Entry<Matrices>,

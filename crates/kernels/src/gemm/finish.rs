@@ -25,28 +25,28 @@ impl Place {
 
 /// A loop over a product, in memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bound {
+pub(crate) struct Placed {
     pub(super) kind: Kind,
     pub(super) operand: Place,
     pub(super) rate: *const u8,
     pub(super) out: Place,
-    pub(super) f: Entry<Strip>,
+    pub(super) f: Entry<Sums>,
 }
 
 /// What follows a product, and where in it a block begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Next {
     /// Null if nothing does; valid while the product runs.
-    pub(super) bound: *const Bound,
+    pub(super) placed: *const Placed,
     pub(super) at: [usize; 2],
 }
 
 impl Next {
-    pub(crate) const NOTHING: Next = Next { bound: std::ptr::null(), at: [0, 0] };
+    pub(crate) const NOTHING: Next = Next { placed: std::ptr::null(), at: [0, 0] };
 
     #[inline(always)]
     pub(super) fn is_nothing(self) -> bool {
-        self.bound.is_null()
+        self.placed.is_null()
     }
 
     /// The same for a block that begins so far down and to the right.
@@ -58,45 +58,45 @@ impl Next {
     /// Changes the sums of a strip, of which the first column is column `j` of the block.
     ///
     /// # Safety
-    /// `x` are rows of sums at distance `pitch`; `bound` is not null, and its operands have these rows
+    /// `x` are rows of sums at distance `pitch`; `placed` is not null, and its operands have these rows
     /// and columns.
     #[inline(always)]
     pub(super) unsafe fn change(self, x: *mut u8, pitch: isize, j: usize, sides: [usize; 2]) {
-        let (bound, at) = (self.bound, [self.at[0], self.at[1] + j]);
+        let (placed, at) = (self.placed, [self.at[0], self.at[1] + j]);
         // SAFETY: the caller's promise.
-        unsafe { ((*bound).f)(Strip { bound, x, pitch, at, sides }) };
+        unsafe { ((*placed).f)(Sums { placed, x, pitch, at, sides }) };
     }
 }
 
 /// Rows and columns of sums (`sides`), rows at distance `pitch`, from row and column `at` of the product on.
 ///
-/// Contract: `bound` is valid, and so are its operands at these rows and columns, for reads, and `out`
-/// for writes; so are the sums, which are apart from all of these, for both.
+/// Contract: `placed` is valid, and so are its operands at these rows and columns, for reads, and `out`
+/// for writes; so are the sums for both, which are apart from all of these, or in the same places.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Strip {
-    bound: *const Bound,
+pub(super) struct Sums {
+    placed: *const Placed,
     x: *mut u8,
     pitch: isize,
     at: [usize; 2],
     sides: [usize; 2],
 }
 
-/// The loop over a strip by vectors `V`. Contract: that of [`Strip`], of elements of `V`.
+/// The loop over a strip by vectors `V`. Contract: that of [`Sums`], of elements of `V`.
 pub(super) struct Finish<V>(PhantomData<V>);
 
 impl<V: Lanes> Body for Finish<V> {
-    type Args = Strip;
+    type Args = Sums;
 
     #[inline(always)]
-    unsafe fn run(strip: Strip) {
+    unsafe fn run(sums: Sums) {
         // SAFETY: the caller keeps the contract.
         unsafe {
-            match ((*strip.bound).kind, (*strip.bound).operand.at.is_null()) {
-                (Kind::Add, _) => Self::rows::<ADD>(strip),
-                (Kind::Relu, false) => Self::rows::<{ ADD | RELU }>(strip),
-                (Kind::Relu, true) => Self::rows::<RELU>(strip),
-                (Kind::Choose, _) => Self::rows::<CHOOSE>(strip),
-                (Kind::Descend, _) => Self::rows::<DESCEND>(strip),
+            match ((*sums.placed).kind, (*sums.placed).operand.at.is_null()) {
+                (Kind::Add, _) => Self::rows::<ADD>(sums),
+                (Kind::Relu, false) => Self::rows::<{ ADD | RELU }>(sums),
+                (Kind::Relu, true) => Self::rows::<RELU>(sums),
+                (Kind::Choose, _) => Self::rows::<CHOOSE>(sums),
+                (Kind::Descend, _) => Self::rows::<DESCEND>(sums),
             }
         }
     }
@@ -112,18 +112,18 @@ impl<V: Lanes> Finish<V> {
     /// # Safety
     /// The contract of the type; `WHAT` is what the loop does.
     #[inline(always)]
-    unsafe fn rows<const WHAT: u8>(strip: Strip) {
+    unsafe fn rows<const WHAT: u8>(sums: Sums) {
         // SAFETY: the contract.
-        let Bound { operand, rate, out, .. } = unsafe { *strip.bound };
-        let [rows, width] = strip.sides;
+        let Placed { operand, rate, out, .. } = unsafe { *sums.placed };
+        let [rows, width] = sums.sides;
         let rate = match WHAT {
             // SAFETY: the contract: one number.
             DESCEND => V::splat(unsafe { *rate.cast::<V::T>() }),
             _ => V::splat(V::T::ZERO),
         };
         for r in 0..rows {
-            let row = strip.x.cast::<V::T>().wrapping_offset(r as isize * strip.pitch);
-            let at = [strip.at[0] + r, strip.at[1]];
+            let row = sums.x.cast::<V::T>().wrapping_offset(r as isize * sums.pitch);
+            let at = [sums.at[0] + r, sums.at[1]];
             let b = operand.on::<V::T>(at);
             // One number for the row.
             let one = WHAT & ADD != 0 && operand.strides[1] == 0;

@@ -32,7 +32,7 @@ pub(crate) struct Matrices {
     pub(crate) c_cs: isize,
     /// Is the product added to what `c` holds?
     pub(crate) add: bool,
-    /// What becomes of the sums before they are written; rows of `c` are contiguous then.
+    /// What becomes of `c` right after it is written; its rows are contiguous then.
     pub(crate) next: Next,
 }
 

@@ -35,8 +35,8 @@ impl Step for Single {
         // SAFETY: the operands were checked for this memory, and are not empty.
         let [a, b, c] = self.starts.map(|start| unsafe { mem.first(start) });
         // SAFETY: as above.
-        let bound = self.plan.then.as_ref().map(|then| unsafe { then.bound(mem) });
-        let next = bound.as_ref().map_or(Next::NOTHING, |bound| Next { bound, at: [0, 0] });
+        let placed = self.plan.then.as_ref().map(|then| unsafe { then.placed(mem) });
+        let next = placed.as_ref().map_or(Next::NOTHING, |placed| Next { placed, at: [0, 0] });
         let [[a_rs, a_cs], [b_rs, b_cs], [c_rs, c_cs]] = *strides;
         let p = Matrices { m, n, k, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs, add: false, next };
         // SAFETY: checked slices with these strides; c is apart from a and b. The sides give the

@@ -1,5 +1,5 @@
-//! What becomes of a product before it is written: the elementwise loop that follows it, if that is one
-//! of a few.
+//! What becomes of a product right after it is written: the elementwise loop that follows it, if that is
+//! one of a few.
 //!
 //! | loop | of the product `x` |
 //! |---|---|
@@ -14,7 +14,7 @@
 use pleach_tensor::DType;
 use smallvec::SmallVec;
 
-use super::finish::{Bound, Place, Strip};
+use super::finish::{Place, Placed, Sums};
 use crate::bind::{Mem, Start};
 use crate::space::{Space, by_stride};
 use crate::vector::Entry;
@@ -136,7 +136,7 @@ pub(super) struct Then {
     operand: Option<Operand>,
     rate: Option<Start>,
     out: Option<Operand>,
-    f: Entry<Strip>,
+    f: Entry<Sums>,
 }
 
 impl Then {
@@ -146,7 +146,7 @@ impl Then {
         (program, inputs, outputs): (&ScalarProgram, &[Slice], &[Slice]),
         c: &Slice,
         [m, n]: [usize; 2],
-        f: Entry<Strip>,
+        f: Entry<Sums>,
     ) -> Option<Then> {
         let own = memory(c);
         let at = inputs.iter().position(|slice| memory(slice) == own)?;
@@ -203,14 +203,14 @@ impl Then {
     ///
     /// # Safety
     /// The slices were checked for this memory, and are not empty.
-    pub(super) unsafe fn bound(&self, mem: Mem<'_>) -> Bound {
+    pub(super) unsafe fn placed(&self, mem: Mem<'_>) -> Placed {
         // SAFETY: the caller's promise.
         let at = |start: Start| unsafe { mem.first(start) };
         let place = |operand: Option<Operand>| match operand {
             Some(Operand { start, strides }) => Place { at: at(start), strides },
             None => Place { at: std::ptr::null_mut(), strides: [0, 0] },
         };
-        Bound {
+        Placed {
             kind: self.kind,
             operand: place(self.operand),
             rate: self.rate.map_or(std::ptr::null(), |rate| at(rate).cast_const()),

@@ -59,6 +59,12 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// A copy of a graph, and its inputs.
+    pub fn of(g: &Graph) -> Sample {
+        let (graph, _) = g.rebuild(|_, _, _, _| Rewrite::Keep);
+        Sample { inputs: g.inputs(), graph }
+    }
+
     /// Ordinary or special values for the inputs. Integers stay indices in range.
     pub fn feeds(&self, key: Key, odd: bool) -> Vec<Tensor> {
         let feed = |(i, input): (usize, &Input)| {
@@ -263,4 +269,14 @@ pub fn commutes(
             .map_err(|m| broken(format!("d {} / d {x}: {m}\n{new}", root.name)))?;
     }
     Ok(())
+}
+
+/// Both [`preserves`] and [`commutes`], for passes that a test of its own makes fire on a graph.
+///
+/// # Errors
+/// As for these.
+pub fn keeps(pipeline: &Pipeline, g: &Graph, level: Level, key: u64) -> Result<(), Broken> {
+    let (sample, key) = (Sample::of(g), Key(key));
+    preserves(pipeline, &sample, level, key)?;
+    commutes(pipeline, &sample, level, key)
 }
