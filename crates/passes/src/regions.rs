@@ -133,13 +133,18 @@ impl<'g> Search<'g> {
 /// The nodes in an order in which those of regions come after all operands of their region, too.
 fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Vec<NodeId> {
     let (mut order, mut done) = (Vec::with_capacity(g.len()), vec![false; g.len()]);
-    let mut work = Vec::new();
+    let (mut work, mut waits) = (Vec::new(), vec![false; g.len()]);
     for id in g.ids() {
         work.push(id);
         while let Some(&top) = work.last() {
             let before = work.len();
             if !done[top.index()] {
-                let mut wait = |x: &NodeId| work.extend((!done[x.index()]).then_some(*x));
+                waits[top.index()] = true;
+                let mut wait = |x: &NodeId| {
+                    let done = done[x.index()];
+                    debug_assert!(done || !waits[x.index()], "regions wait for each other");
+                    work.extend((!done).then_some(*x));
+                };
                 g.peek(top, |node| node.inputs.iter().for_each(&mut wait));
                 at.get(&top).into_iter().flat_map(|(found, _)| &found.operands).for_each(wait);
             }

@@ -160,3 +160,35 @@ fn a_slope_is_made_where_the_activation_is_if_less_is_kept() {
     assert_eq!(fused(&apart(|came, x| came * x.sin(), false)).1, 0);
     assert_eq!(fused(&apart(|came, x| came * x, false)).1, 0);
 }
+
+#[test]
+fn a_slope_stays_where_it_is_asked_for_or_where_there_is_no_room() {
+    let slope = |g: &Graph, max_size: usize| {
+        let fuse = Fuse { max_size, ..Fuse::default() };
+        keeps(&Pipeline::new(vec![Arc::new(fuse)]), g, Level::Exact, 3).unwrap();
+        run(&fuse, g, &mut PassCx::reference(Level::Exact)).1.applications("ahead")
+    };
+    let g = apart(|came, _| came, false);
+    // Three operators forward, and the five of the slope.
+    assert_eq!((slope(&g, 7), slope(&g, 8)), (0, 1));
+    // Its bell, the exponential, is an output.
+    let bell = g.ids().find(|id| matches!(g.op(*id), Op::Exp(_))).unwrap();
+    g.output("bell", bell);
+    assert_eq!(slope(&g, 8), 0);
+}
+
+#[test]
+fn what_was_recorded_first_can_be_done_ahead() {
+    let g = Graph::new();
+    let first = g.full(F64, [4, 6], 0.4).exp();
+    let (x, w) = (g.input("x", F64, [4, 6]), g.input("w", F64, [6, 6]));
+    let x = x.matmul(w) * 0.5;
+    let c = x.normal_cdf();
+    let y = x * c;
+    g.output("y", y.exp().sum(All).id());
+    g.output("dx", (y.matmul(w) * (c + x * (x * first))).id());
+    keeps(&Pipeline::new(vec![Arc::new(Fuse::default())]), &g, Level::Exact, 3).unwrap();
+    let (new, ledger) = run(&Fuse::default(), &g, &mut PassCx::reference(Level::Exact));
+    assert_eq!(ledger.applications("ahead"), 1, "{ledger}");
+    new.unwrap().check().unwrap();
+}

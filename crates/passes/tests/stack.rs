@@ -138,17 +138,33 @@ fn it_does_not_fire_in_vain() {
         sum + y
     }));
     assert!(!with(&|_, x, y| x - y));
-    assert!(
-        stacked(&{
-            let g = Graph::new();
-            let batch =
-                |name: &str| g.input(name, F64, [3, 20, 1]).matmul(g.input("b", F64, [3, 1, 20]));
-            g.output("y", (batch("a") + batch("c")).id());
-            g
-        })
-        .0
-        .is_none()
-    );
+    for n in [1, 3] {
+        let g = Graph::new();
+        let batch = |name: &str| {
+            let b = g.input(&format!("{name}b"), F64, [n, 1, 20]);
+            g.input(name, F64, [n, 20, 1]).matmul(b)
+        };
+        g.output("y", (batch("x") + batch("z")).id());
+        assert!(stacked(&g).0.is_none(), "a batch of {n}");
+    }
+}
+
+#[test]
+fn steps_with_gaps_and_steps_used_twice_are_put_together_one_by_one() {
+    for at in [vec![0, 2, 3], vec![0, 2, 4], vec![1, 1, 2], vec![1, 2, 3]] {
+        let g = Graph::new();
+        let steps = g.input("steps", F64, [5, 2, 20]);
+        let product = |(i, &at): (usize, &usize)| {
+            let a = steps.slice(0, at..at + 1).squeeze(0).permute(&[1, 0]);
+            a.matmul(g.input(&format!("b{i}"), F64, [2, 20]))
+        };
+        let y = at.iter().enumerate().map(product).reduce(|a, b| a + b).unwrap();
+        g.output("y", y.id());
+        keeps(&g, 5).unwrap();
+        let together = if at == [1, 2, 3] { 1 } else { 2 };
+        let new = stacked(&g).0.unwrap();
+        assert_eq!((products(&new), concats(&new)), (1, together), "{at:?}\n{new}");
+    }
 }
 
 #[test]

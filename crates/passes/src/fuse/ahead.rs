@@ -148,7 +148,7 @@ impl<'g> Ahead<'g> {
         let bytes = |x: NodeId| self.g.ty(x).bytes() as i64;
         let shape = |x: NodeId| self.g.ty(x).shape().clone();
         let own = shape(NodeId::new(to));
-        if self.root[v.index()] || cone.iter().any(|&m| shape(m) != own) {
+        if cone.iter().any(|&m| shape(m) != own) {
             return false;
         }
         let mut leaves: SmallVec<[NodeId; 8]> = SmallVec::new();
