@@ -27,6 +27,10 @@ pub(crate) struct Options {
     /// Also the default pipeline without a pass or rule of this name.
     #[arg(long)]
     without: Vec<String>,
+    /// Also the default pipeline with equality saturation after `simplify` (feature `egraph`).
+    #[cfg(feature = "egraph")]
+    #[arg(long)]
+    saturate: bool,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -49,21 +53,31 @@ pub(crate) struct Row {
     median_us: f64,
 }
 
-/// A way to compile: a level, and a pass that it leaves out.
+/// A way to compile.
 struct Way {
     name: String,
-    level: fn() -> Compile,
-    without: Option<String>,
+    compile: Box<dyn Fn() -> Compile>,
+}
+
+impl Way {
+    fn new(name: &str, compile: impl Fn() -> Compile + 'static) -> Way {
+        Way { name: name.to_string(), compile: Box::new(compile) }
+    }
 }
 
 fn pipelines(options: &Options) -> Vec<Way> {
-    let level =
-        |name: &str, level: fn() -> Compile| Way { name: name.to_string(), level, without: None };
     let mut all = vec![
-        level("unoptimized", Compile::unoptimized),
-        level("exact", Compile::exact),
-        level("default", Compile::default),
+        Way::new("unoptimized", Compile::unoptimized),
+        Way::new("exact", Compile::exact),
+        Way::new("default", Compile::default),
     ];
+    #[cfg(feature = "egraph")]
+    if options.saturate {
+        all.push(Way::new("with saturate", || {
+            let saturate = pleach::passes::Saturate::default();
+            Compile::default().pipeline(Pipeline::default().insert_after("simplify", saturate))
+        }));
+    }
     let mut without = options.without.clone();
     if options.each {
         without.extend(Pipeline::default().passes().iter().map(|pass| pass.name().to_string()));
@@ -71,12 +85,9 @@ fn pipelines(options: &Options) -> Vec<Way> {
     let mut met: Vec<String> = Vec::new();
     for name in without {
         if !met.contains(&name) {
-            all.push(Way {
-                name: format!("without {name}"),
-                level: Compile::default,
-                without: Some(name.clone()),
-            });
-            met.push(name);
+            met.push(name.clone());
+            let title = format!("without {name}");
+            all.push(Way::new(&title, move || Compile::default().without(&name)));
         }
     }
     all
@@ -93,9 +104,8 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
     let asked = |w: &&Workload| wanted.contains(&w.name) || models.iter().any(|m| m == w.name);
     let mut rows = Vec::new();
     for workload in WORKLOADS.iter().chain(ZOO).filter(asked) {
-        for Way { name: pipeline, level, without } in pipelines(options) {
-            let compile = without.into_iter().fold(level(), |c, name| c.without(&name));
-            let compile = compile.threads(options.threads).no_fallback();
+        for Way { name: pipeline, compile } in pipelines(options) {
+            let compile = compile().threads(options.threads).no_fallback();
             let mut training = workload.prepare_with(compile, F32, || Ok(()))?;
             let span = Duration::from_secs_f64(options.seconds.max(0.0));
             let [min_us, median_us, _] = Times::of(span, || training.run().map(drop))?.spread();
@@ -142,6 +152,8 @@ mod tests {
             workload: vec!["logreg32_sgd".into()],
             each: true,
             without: vec!["fuse".into(), "mul_consts".into()],
+            #[cfg(feature = "egraph")]
+            saturate: false,
             threads: 1,
             seconds: 0.0,
         };
@@ -157,5 +169,22 @@ mod tests {
         let pipeline = Pipeline::default();
         let passes: BTreeSet<_> = pipeline.passes().iter().map(|pass| pass.name()).collect();
         assert_eq!((fuse.count(), rows.len()), (1, 3 + passes.len() + 1), "{rows:?}");
+    }
+
+    #[cfg(feature = "egraph")]
+    #[test]
+    fn saturation_costs_no_model_anything() {
+        let options = Options {
+            workload: vec!["tinymlp32_sgd".into()],
+            each: false,
+            without: Vec::new(),
+            saturate: true,
+            threads: 1,
+            seconds: 0.0,
+        };
+        let rows = run(&options).expect("it runs");
+        let [_, _, default, saturated] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((&*saturated.pipeline, rows.len()), ("with saturate", 4));
+        assert!(saturated.size.flops <= default.size.flops, "{rows:?}");
     }
 }

@@ -23,7 +23,8 @@ impl Lowered {
         node: &Node<Op>,
         found: &[(NodeId, &Fused)],
     ) -> bool {
-        let Some(AttentionRegion { causal, scale, gradient }) = AttentionRegion::of(body) else {
+        let Some(AttentionRegion { causal, scale, gradient, .. }) = AttentionRegion::of(body)
+        else {
             return false;
         };
         let mut inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
@@ -35,15 +36,18 @@ impl Lowered {
         }
         let mut outputs = Vec::new();
         for (result, ty) in body.result_types().enumerate() {
-            let keys = gradient && result == 1;
+            let mut nodes = found.iter().filter(|(_, fused)| fused.result() == result).peekable();
+            let (keys, weights) = (gradient && result == 1, !gradient && result == 1);
+            if weights && nodes.peek().is_none() {
+                continue;
+            }
             let mut y = self.fresh(ty);
             if keys {
                 y = turned(y);
             }
             // The order of axes of the operand: what takes heads apart puts them together again.
-            let y = in_order_of(y, &inputs[result]);
+            let y = if weights { y } else { in_order_of(y, &inputs[result]) };
             let value = if keys { turned(y.clone()) } else { y.clone() };
-            let nodes = found.iter().filter(|(_, fused)| fused.result() == result);
             nodes.for_each(|&(id, _)| drop(self.values.insert(id, value.clone())));
             outputs.push(y);
         }

@@ -54,7 +54,7 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
     }
 }
 
-/// Two products of the weights of what is seen, and of their gradient five.
+/// Two products of the weights of what is seen, and of their gradient five, or four if weights are kept.
 fn attention(causal: bool, inputs: &[Slice], outputs: &[Slice]) -> u64 {
     let [q, k, v, ..] = inputs else { return 0 };
     let (width, heads) = (last(q), numel(k).checked_div(last(k)));
@@ -63,7 +63,11 @@ fn attention(causal: bool, inputs: &[Slice], outputs: &[Slice]) -> u64 {
     let each = heads.and_then(|all| rows.checked_div(all / keys.max(1))).unwrap_or(0);
     // Of `each` queries of a head, the first sees one key, the next two.
     let seen = if causal { keys.saturating_sub(each.min(keys) / 2) } else { keys };
-    let products = if outputs.len() == 1 { width + last(v) } else { 3 * width + 2 * last(v) };
+    let products = match (outputs.len(), inputs.len()) {
+        (1 | 2, _) => width + last(v),
+        (_, 4) => 3 * width + 2 * last(v),
+        _ => 2 * width + 2 * last(v),
+    };
     times(times(rows, seen), 2 * products)
 }
 

@@ -21,7 +21,7 @@ pub(crate) use head::{Head, Heads, Matrix};
 /// Multiplications of a task: about 10 µs of work.
 const TASK: usize = 1 << 19;
 
-/// A checked attention, or its gradient.
+/// A checked attention, or its gradient. Weights are the last result or operand, if they are kept.
 #[derive(Debug)]
 pub(crate) struct AttentionPlan {
     /// Operands, then results.
@@ -50,13 +50,15 @@ impl AttentionPlan {
         inputs: &[Slice],
         outputs: &[Slice],
     ) -> Result<AttentionPlan, Fault> {
-        let expected = if outputs.len() == 1 { 3 } else { 4 };
-        if inputs.len() != expected {
-            return Err(Fault::Count { expected, got: inputs.len() });
-        }
-        if outputs.len() != 1 && outputs.len() != 3 {
-            return Err(Fault::Count { expected: 3, got: outputs.len() });
-        }
+        let (y, weights) = match (inputs, outputs) {
+            ([_, _, _], [y]) => (y, None),
+            ([_, _, _], [y, weights]) => (y, Some(weights)),
+            ([_, _, _, dy], [_, _, _]) => (dy, None),
+            ([_, _, _, dy, weights], [_, _, _]) => (dy, Some(weights)),
+            (_, [_] | [_, _]) => return Err(Fault::Count { expected: 3, got: inputs.len() }),
+            (_, [_, _, _]) => return Err(Fault::Count { expected: 4, got: inputs.len() }),
+            _ => return Err(Fault::Count { expected: 3, got: outputs.len() }),
+        };
         let [q, k, v] = [&inputs[0], &inputs[1], &inputs[2]];
         let (rank, dtype) = (q.dims.len(), q.dtype);
         check::axes(q, if rank < 2 { &[0, 1] } else { &[] })?;
@@ -66,8 +68,8 @@ impl AttentionPlan {
         let shaped = |rows, columns| [lead, &[rows, columns]].concat();
         check::shape(k, &shaped(s, e))?;
         check::shape(v, &shaped(s, d))?;
-        let of_y = if outputs.len() == 1 { &outputs[0] } else { &inputs[3] };
-        check::shape(of_y, &shaped(l, d))?;
+        check::shape(y, &shaped(l, d))?;
+        weights.map_or(Ok(()), |weights| check::shape(weights, &shaped(l, s)))?;
         if let [dq, dk, dv] = outputs {
             check::shape(dq, &shaped(l, e))?;
             check::shape(dk, &shaped(s, e))?;
@@ -97,12 +99,17 @@ impl AttentionPlan {
                 unsafe { mem.ptr(slice).offset(if slice.dims.contains(&0) { 0 } else { offset }) };
             Matrix { at: x, rows: slice.strides[rank - 2], columns: slice.strides[rank - 1] }
         };
-        let backward = (self.slices.len() == 7).then(|| [3, 4, 5, 6].map(at));
         let [q, k, v] = [0, 1, 2].map(at);
-        let y = backward.is_none().then(|| at(3));
+        let (y, weights, backward) = match self.slices.len() {
+            4 => (Some(at(3)), None, None),
+            5 => (Some(at(3)), Some(at(4)), None),
+            7 => (None, None, Some([3, 4, 5, 6].map(at))),
+            _ => (None, Some(at(4)), Some([3, 5, 6, 7].map(at))),
+        };
         let (sizes, causal, scale) = (self.sizes, self.causal, self.scale);
+        let head = Head { sizes, causal, scale, q, k, v, y, weights, backward };
         // SAFETY: heads of checked slices; those of results are apart.
-        unsafe { (self.entry)((Head { sizes, causal, scale, q, k, v, y, backward }, self.tiles)) };
+        unsafe { (self.entry)((head, self.tiles)) };
     }
 }
 

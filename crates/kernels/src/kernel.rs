@@ -112,9 +112,9 @@ pub enum Kernel {
         /// Factor of the scores.
         scale: f64,
         /// `q` `[.., L, E]`, `k` `[.., S, E]`, `v` `[.., S, D]`; for the gradient also what came for
-        /// `y`, `[.., L, D]`.
+        /// `y`, `[.., L, D]`, and the weights, if they were kept.
         inputs: Vec<Slice>,
-        /// `y`, or what goes to `q`, `k` and `v`.
+        /// `y` and, if they are kept, the weights, `[.., L, S]`; or what goes to `q`, `k` and `v`.
         outputs: Vec<Slice>,
     },
     /// `y = ln softmax(x)[label]` of every row, its gradient by `x`, or both. See

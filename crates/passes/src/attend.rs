@@ -7,8 +7,9 @@
 //! ```
 //! Nothing is recognized by hand. [`AttentionRegion`] records what [`Attention`](pleach_ops::Attention)
 //! does, and what its gradient does, over the operands that are there: as equal nodes are one, the
-//! graph answers with the nodes that it has, or appends to a copy that is thrown away. The gradient's
-//! region computes the weights again, so they need not be kept. Class: rounding. What no query sees
+//! graph answers with the nodes that it has, or appends to a copy that is thrown away. The weights are
+//! a second result for the gradient's region, which takes a fifth less than if it computed them again, as
+//! it does where they are large, or where a limit of memory is given. Class: rounding. What no query sees
 //! counts for nothing in the region, where the product adds 0 times it: a NaN there does not spread.
 //! Fires where all that is inside is used inside alone, a head fits in the caches, and the price goes
 //! down. Cost: O(nodes). Run before all that makes the recorded form another one, after
@@ -34,11 +35,13 @@ pub struct Attend {
     pub max_width: usize,
     /// Most bytes of the keys, or of the values, of a head.
     pub max_bytes: usize,
+    /// Most bytes of the weights of all heads that are kept for the gradient.
+    pub max_kept: usize,
 }
 
 impl Default for Attend {
     fn default() -> Attend {
-        Attend { max_keys: 1024, max_width: 128, max_bytes: 128 << 10 }
+        Attend { max_keys: 1024, max_width: 128, max_bytes: 128 << 10, max_kept: 16 << 20 }
     }
 }
 
@@ -53,13 +56,13 @@ impl Attend {
             return None;
         }
         let is_y = |found: &Found| found.results == [(y, 0)];
-        let mut regions = AttentionRegion::candidates(numbers.into_iter(), false);
+        let mut regions = AttentionRegion::candidates(numbers.into_iter());
         let forward = |region: AttentionRegion| {
             let found = search.found(&operands, |types| region.body(types));
-            Some((region, found.filter(is_y)?))
+            found.filter(is_y).map(|_| region)
         };
-        let (region, forward) = regions.find_map(forward)?;
-        let mut all = vec![forward];
+        let region = regions.find_map(forward)?;
+        let mut gradients = Vec::new();
         // What goes to v is a product of the weights and what came for y.
         let columns = search.users[weights.index()].iter();
         for &columns in columns.filter(|&&id| matches!(search.g.op(id), Op::Permute(_))) {
@@ -68,9 +71,23 @@ impl Attend {
                 let (Op::MatMul(_), &[a, dy]) = (&node.op, &node.inputs[..]) else { continue };
                 if a == columns && search.g.ty(dy) == search.g.ty(y) {
                     let gradient = AttentionRegion { gradient: true, ..region };
-                    all.extend(search.found(&[q, kt, v, dy], |types| gradient.body(types)));
+                    let found = search.found(&[q, kt, v, dy], |types| gradient.body(types));
+                    gradients.extend(found.map(|found| (dy, found.results)));
                 }
             }
+        }
+        let kept = search.g.ty(weights).bytes() <= self.max_kept && !gradients.is_empty();
+        let region = AttentionRegion { kept, ..region };
+        let made = |gradient: bool, operands: &[NodeId], results| {
+            let types: Vec<Type> = operands.iter().map(|&x| search.g.ty(x)).collect();
+            let body = AttentionRegion { gradient, ..region }.body(&types)?;
+            Some(Found::other(body, operands, results))
+        };
+        let results = if kept { vec![(y, 0), (weights, 1)] } else { vec![(y, 0)] };
+        let mut all = vec![made(false, &operands, results)?];
+        for (dy, results) in gradients {
+            let operands = [q, kt, v, dy, weights];
+            all.push(made(true, &operands[..if kept { 5 } else { 4 }], results)?);
         }
         Some(all)
     }
@@ -133,6 +150,8 @@ impl Pass for Attend {
             first.is_some_and(|x| matches!(g.op(x), Op::Div(_)))
         };
         let mixed: Vec<NodeId> = g.ids().filter(mixes).collect();
-        Ok(regions::make(g, cx, RULE, &mixed, |search, y| self.attention(search, y)))
+        let max_kept = if cx.max_peak_bytes.is_some() { 0 } else { self.max_kept };
+        let attend = Attend { max_kept, ..*self };
+        Ok(regions::make(g, cx, RULE, &mixed, |search, y| attend.attention(search, y)))
     }
 }

@@ -24,6 +24,17 @@ pub(crate) struct Found {
     pub(crate) results: Vec<(NodeId, usize)>,
 }
 
+impl Found {
+    /// A body of other operators in place of what was found, over these operands, with these results.
+    pub(crate) fn other(
+        body: Arc<Body<Op>>,
+        operands: &[NodeId],
+        results: Vec<(NodeId, usize)>,
+    ) -> Found {
+        Found { body, operands: operands.to_vec(), results }
+    }
+}
+
 /// A graph, a copy to record in, and who uses what.
 pub(crate) struct Search<'g> {
     pub(crate) g: &'g Graph,

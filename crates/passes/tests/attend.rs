@@ -50,15 +50,18 @@ proptest! {
     fn values_and_gradients_are_the_same(
         heads in prop::collection::vec(1usize..3, 0..3),
         l in 2usize..6, s in 2usize..6, e in 1usize..4, d in 1usize..4,
-        causal in any::<bool>(), scaled in any::<bool>(), gradients in any::<bool>(), key in any::<u64>(),
+        causal in any::<bool>(), scaled in any::<bool>(), gradients in any::<bool>(), kept in any::<bool>(),
+        key in any::<u64>(),
     ) {
         let g = Graph::new();
         let how = (causal, scaled.then_some(-0.3));
         attention(&g, (&heads, [l, s, e, d]), how, gradients);
-        let (new, ledger) = attended(&g);
+        let pass = Attend { max_kept: if kept { usize::MAX } else { 0 }, ..Attend::default() };
+        let (new, ledger) = run(&pass, &g, &mut PassCx::reference(Level::Default));
         prop_assert!(new.is_some(), "{ledger}\n{g}");
         let new = new.unwrap();
-        prop_assert_eq!(count(&new), (0, if gradients { 4 } else { 1 }), "{}", new);
+        let regions = if gradients { 4 + usize::from(kept) } else { 1 };
+        prop_assert_eq!(count(&new), (0, regions), "{}", new);
         let feeds = feeds(&g, key);
         let wanted = |g: &Graph| -> Vec<NodeId> { g.roots().iter().map(|r| r.value).collect() };
         let scale = scale_of(&g, &feeds).unwrap();
@@ -106,12 +109,29 @@ fn layers_of_attention_are_two_regions_each() {
     g.output("dw", dw.id());
     let (new, ledger) = attended(&g);
     let new = new.expect("it fires");
-    assert_eq!(count(&new).1, 8, "{ledger}");
+    assert_eq!(count(&new).1, 10, "{ledger}");
     let (new, _, ledger) =
         Pipeline::default().optimize(&g, &mut PassCx::reference(Level::Default)).unwrap();
-    assert_eq!(ledger.applications("attention"), 8, "{ledger}\n{new}");
+    assert_eq!(ledger.applications("attention"), 10, "{ledger}\n{new}");
     let exact = Pipeline::default().optimize(&g, &mut PassCx::reference(Level::Exact)).unwrap().2;
     assert_eq!(exact.applications("attention"), 0);
+}
+
+#[test]
+fn weights_are_kept_for_a_gradient_if_they_are_small_and_no_memory_is_short() {
+    let regions = |gradients: bool, max_kept: usize, limit: Option<u64>| {
+        let g = Graph::new();
+        attention(&g, (&[2], [4, 6, 3, 5]), (true, None), gradients);
+        let pass = Attend { max_kept, ..Attend::default() };
+        let mut cx = PassCx::reference(Level::Default);
+        cx.max_peak_bytes = limit;
+        count(&run(&pass, &g, &mut cx).0.unwrap()).1
+    };
+    let bytes = 2 * 4 * 6 * 4;
+    assert_eq!(regions(true, bytes, None), 5);
+    assert_eq!(regions(true, bytes - 1, None), 4, "too large");
+    assert_eq!(regions(true, bytes, Some(1 << 30)), 4, "memory is short");
+    assert_eq!(regions(false, bytes, None), 1, "nothing reads them");
 }
 
 #[test]

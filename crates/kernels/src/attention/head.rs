@@ -40,7 +40,7 @@ impl Matrix {
 }
 
 /// A head. Contract: matrices of these sizes are valid for reads, `y` or the results `dq`, `dk`, `dv`
-/// for writes and apart from all others; [`attention_fits`](super::attention_fits) these sizes.
+/// for writes and apart from all others, and so are `weights` forward; [`attention_fits`](super::attention_fits) these sizes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     /// Queries, keys, width of keys, width of values.
@@ -52,8 +52,21 @@ pub(crate) struct Head {
     pub(crate) k: Matrix,
     pub(crate) v: Matrix,
     pub(crate) y: Option<Matrix>,
+    /// The weights of keys for queries: forward they go here, backward they come from here, where only
+    /// those count that are seen.
+    pub(crate) weights: Option<Matrix>,
     /// What came for `y`, and where gradients of q, k and v go.
     pub(crate) backward: Option<[Matrix; 4]>,
+}
+
+impl Head {
+    /// Where weights go and the distance of their rows, if they are made where they will lie.
+    fn in_place(&self) -> Option<(Matrix, usize)> {
+        let [l, s, ..] = self.sizes;
+        let w = self.weights.filter(|w| w.columns == 1 && s == pitch(s) && self.y.is_some())?;
+        let distance = if l > 1 { usize::try_from(w.rows).ok()? } else { s };
+        (distance >= s).then_some((w, distance))
+    }
 }
 
 /// Memory that begins with a line of the cache, with room for a vector past its end.
@@ -117,8 +130,11 @@ where
         };
         let dense = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: rows as isize, columns: 1 };
         let turned = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: 1, columns: rows as isize };
+        let given = head.weights.filter(|_| head.backward.is_some());
         // SAFETY: matrices of the contract; areas have room for them. So for all calls below.
-        unsafe { turn::<V>(k, [s, e], keys, pitch) };
+        if given.is_none() {
+            unsafe { turn::<V>(k, [s, e], keys, pitch) };
+        }
         match head.backward {
             // SAFETY: see above.
             None => unsafe { copy(v, [s, d], values, d) },
@@ -137,19 +153,45 @@ where
             // Keys that the block sees, of which its first rows see less.
             let n = if causal { s.min(i + m) } else { s };
             let seen = |row: usize| if causal { n.min(i + row + 1) } else { n };
+            let (scores, apart) = match head.in_place() {
+                Some((w, distance)) => (w.row_on::<V::T>(i).at.cast::<V::T>(), distance),
+                None => (scores, pitch),
+            };
             // SAFETY: see above.
             unsafe { copy(q.row_on::<V::T>(i), [m, e], queries, e) };
-            product([m, n, e], dense(queries, e), (keys, pitch), dense(scores, pitch), false);
-            for row in 0..m {
-                // SAFETY: a row of scores, of which `n` are written.
-                unsafe {
-                    let scores = scores.add(row * pitch);
-                    softmax::<M, _>(scores, seen(row), self::pitch(n), scale, causal);
+            if given.is_none() {
+                product([m, n, e], dense(queries, e), (keys, pitch), dense(scores, apart), false);
+                // Of weights that are kept, those are zeros that nothing sees.
+                let len = self::pitch(if head.weights.is_some() { s } else { n });
+                for row in 0..m {
+                    // SAFETY: a row of scores, of which `n` are written.
+                    unsafe {
+                        softmax::<M, _>(scores.add(row * apart), seen(row), len, scale, causal);
+                    }
                 }
+            }
+            match (head.weights.map(|w| w.row_on::<V::T>(i)), given) {
+                (Some(w), None) if head.in_place().is_none() => {
+                    // SAFETY: see above.
+                    unsafe { put(scores, apart, [m, s], w) };
+                }
+                (Some(w), Some(_)) => {
+                    for row in 0..m {
+                        let to = scores.wrapping_add(row * apart);
+                        // SAFETY: see above; of what is not seen there are no weights.
+                        unsafe {
+                            copy(w.row_on::<V::T>(row), [1, seen(row)], to, apart);
+                            for j in seen(row)..self::pitch(n) {
+                                to.add(j).write(V::T::ZERO);
+                            }
+                        }
+                    }
+                }
+                _ => {}
             }
             if let Some(y) = head.y {
                 let y = y.row_on::<V::T>(i);
-                product([m, d, n], dense(scores, pitch), (values, d), y, false);
+                product([m, d, n], dense(scores, apart), (values, d), y, false);
             }
             if let Some([dy, dq, dk, dv]) = head.backward {
                 // SAFETY: see above.
@@ -157,14 +199,14 @@ where
                 product([m, n, d], dense(came, d), (values, pitch), dense(slopes, pitch), false);
                 for row in 0..m {
                     let (p, dp) =
-                        (scores.wrapping_add(row * pitch), slopes.wrapping_add(row * pitch));
+                        (scores.wrapping_add(row * apart), slopes.wrapping_add(row * pitch));
                     // SAFETY: rows of scores and of what came for them.
                     unsafe { slope(p, dp, seen(row), self::pitch(n), scale) };
                 }
                 let dq = dq.row_on::<V::T>(i);
                 product([m, e, n], dense(slopes, pitch), (rows, e), dq, false);
                 product([n, e, m], turned(slopes, pitch), (queries, e), dk, true);
-                product([n, d, m], turned(scores, pitch), (came, d), dv, true);
+                product([n, d, m], turned(scores, apart), (came, d), dv, true);
             }
         }
     }
@@ -190,6 +232,21 @@ unsafe fn copy<T: Num>(x: Matrix, [m, n]: [usize; 2], to: *mut T, pitch: usize) 
                 // SAFETY: see above.
                 unsafe { to.add(j).write(*x.offset(j as isize * across)) };
             }
+        }
+    }
+}
+
+/// Writes rows at distance `pitch` to a matrix.
+///
+/// # Safety
+/// The rows are valid for reads, the elements for writes.
+#[inline(always)]
+unsafe fn put<T: Num>(from: *const T, pitch: usize, [m, n]: [usize; 2], to: Matrix) {
+    for i in 0..m {
+        let (from, row) = (from.wrapping_add(i * pitch), to.row_on::<T>(i).at.cast::<T>());
+        for j in 0..n {
+            // SAFETY: the caller's promise.
+            unsafe { row.offset(j as isize * to.columns).write(*from.add(j)) };
         }
     }
 }

@@ -112,7 +112,7 @@ impl Sides {
             }
             _ => 2 * self.m * self.n,
         };
-        (sums / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
+        (sums * isa.halves / 2 + pack).saturating_mul(self.k).saturating_add(scatter)
     }
 }
 
@@ -136,6 +136,8 @@ pub(super) struct Compiled {
     pub(super) rows: [usize; 4],
     pub(super) widest: usize,
     pub(super) square: usize,
+    /// How long a vector of products and sums takes, in half cycles.
+    pub(super) halves: usize,
     pub(super) tiles: Entry<Matrices>,
     pub(super) finish: Entry<Sums>,
     pub(super) turned: Entry<Matrices>,
@@ -155,6 +157,8 @@ macro_rules! compiled_of {
             rows: <$V>::ROWS,
             widest: <$V>::widest(),
             square: <$V>::SQUARE,
+            // Some machines have one unit of 64 bytes, as a pair of two smaller ones.
+            halves: if size_of::<$V>() == 64 { 2 } else { 1 },
             tiles: vector::compiled::<Tiles<$V>>($isa),
             finish: vector::compiled::<Finish<$V>>($isa),
             turned: vector::compiled::<Turned<$V>>($isa),

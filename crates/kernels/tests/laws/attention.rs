@@ -25,10 +25,23 @@ fn check(dtype: DType, Sizes(lead, [l, s, e, d]): Sizes<'_>, causal: bool, seed:
         inputs: inputs.iter().copied().cloned().collect(),
         outputs: outputs.to_vec(),
     };
+    // The same with weights that are kept.
+    let kept = bench.output(dtype, &shape(l, d));
+    let weights = bench.output(dtype, &shape(l, s));
+    let of_kept =
+        [(l, e), (s, e), (s, d)].map(|(rows, columns)| bench.output(dtype, &shape(rows, columns)));
     let after = bench.run(vec![
         kernel(&[&q, &k, &v], std::slice::from_ref(&y)),
         kernel(&[&q, &k, &v, &dy], &grads),
+        kernel(&[&q, &k, &v], &[kept.clone(), weights.clone()]),
+        kernel(&[&q, &k, &v, &dy, &weights], &of_kept),
     ]);
+    for (a, b) in std::iter::once((&y, &kept)).chain(grads.iter().zip(&of_kept)) {
+        for index in indices(&a.dims) {
+            let [a, b] = [a, b].map(|x| read(&after, x, &index).f().to_bits());
+            assert_eq!(a, b, "{dtype} {lead:?} {l} {s} {e} {d} {index:?}: weights were kept");
+        }
+    }
     let eps = if dtype == F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
     for head in indices(lead) {
         let at = |x: &Slice, i, j| read(&after, x, &[&head[..], &[i, j]].concat()).f();
@@ -45,6 +58,14 @@ fn check(dtype: DType, Sizes(lead, [l, s, e, d]): Sizes<'_>, causal: bool, seed:
             let p: Vec<f64> = p.iter().map(|p| p / sum).collect();
             // A score is wrong by some units, and what follows by as many.
             let wrong = 300.0 * eps * (1.0 + scores.iter().fold(0.0f64, |m, x| m.max(x.abs())));
+            for j in 0..s {
+                let got = at(&weights, i, j);
+                let good = match p.get(j) {
+                    Some(p) => (got - p).abs() <= 8.0 * wrong,
+                    None => got == 0.0,
+                };
+                assert!(good, "{dtype} {lead:?} {l} {s} weight {head:?} {i} {j}: {got}");
+            }
             for c in 0..d {
                 let (got, want) = (
                     read(&after, &y, &[&head[..], &[i, c]].concat()),
@@ -108,6 +129,10 @@ fn several_blocks_of_queries() {
         check(F32, Sizes(&[], [40, 500, 4, 9]), causal, 2);
         check(F64, Sizes(&[], [130, 33, 17, 5]), causal, 3);
         check(F32, Sizes(&[], [9, 1024, 3, 32]), causal, 4);
+        for seed in 0..12 {
+            check(F32, Sizes(&[2], [70, 48, 5, 9]), causal, seed);
+            check(F64, Sizes(&[2], [1, 16, 5, 9]), causal, seed);
+        }
     }
 }
 
@@ -122,21 +147,40 @@ proptest! {
     }
 }
 
+fn refused(bench: &Bench, inputs: Vec<Slice>, outputs: Vec<Slice>) -> Option<Fault> {
+    let kernel = Kernel::Attention { causal: false, scale: 1.0, inputs, outputs };
+    let spec = |(b, &writable): (&pleach_kernels::AlignedBuf, _)| pleach_kernels::BufferSpec {
+        bytes: b.len(),
+        writable,
+    };
+    let specs = bench.buffers.iter().zip(&bench.writable).map(spec).collect();
+    pleach_kernels::Program::new(vec![kernel], specs).err().map(|e| e.fault)
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let fault = |dtype, [l, s, e, d]: [usize; 4], inputs: usize| {
         let mut bench = Bench::new(0);
         let x = [[l, e], [s, e], [s, d], [l, d]].map(|dims| bench.input(dtype, &dims, false));
         let y = bench.output(dtype, &[2, 3]);
-        let inputs = x[..inputs].to_vec();
-        let kernel = Kernel::Attention { causal: false, scale: 1.0, inputs, outputs: vec![y] };
-        let spec = |(b, &writable): (&pleach_kernels::AlignedBuf, _)| pleach_kernels::BufferSpec {
-            bytes: b.len(),
-            writable,
-        };
-        let specs = bench.buffers.iter().zip(&bench.writable).map(spec).collect();
-        pleach_kernels::Program::new(vec![kernel], specs).err().map(|e| e.fault)
+        refused(&bench, x[..inputs].to_vec(), vec![y])
     };
+    // With weights, forward and backward.
+    let kept = |of_weights: [usize; 2], backward: bool| {
+        let mut bench = Bench::new(0);
+        let x = [[2, 4], [5, 4], [5, 3], [2, 3]].map(|dims| bench.input(F32, &dims, false));
+        if backward {
+            let weights = bench.input(F32, &of_weights, false);
+            let grads = [[2, 4], [5, 4], [5, 3]].map(|dims| bench.output(F32, &dims));
+            return refused(&bench, [&x[..], &[weights]].concat(), grads.to_vec());
+        }
+        let outputs = [[2, 3], of_weights].map(|dims| bench.output(F32, &dims));
+        refused(&bench, x[..3].to_vec(), outputs.to_vec())
+    };
+    for backward in [false, true] {
+        assert_eq!(kept([2, 5], backward), None);
+        assert!(matches!(kept([5, 2], backward), Some(Fault::Shape { .. })));
+    }
     assert_eq!(fault(F32, [2, 5, 4, 3], 3), None);
     assert!(matches!(fault(F32, [3, 5, 4, 3], 3), Some(Fault::Shape { .. })));
     assert!(matches!(fault(F32, [2, 5, 4, 3], 4), Some(Fault::Count { .. })));

@@ -150,9 +150,7 @@ impl<'g> Attention<'g> {
             };
         }
         if self.causal {
-            let (g, shape) = (scores.graph(), [scores.size(-2), scores.size(-1)]);
-            let seen = g.iota(DType::I64, shape, 1).less_equal(g.iota(DType::I64, shape, 0));
-            masked = seen.select(masked, f64::NEG_INFINITY);
+            masked = seen(scores).select(masked, f64::NEG_INFINITY);
         }
         Ok(masked)
     }
@@ -188,6 +186,13 @@ impl<'g> Attention<'g> {
         }
         Ok(())
     }
+}
+
+/// Does query `i` see key `j ≤ i`? For scores or weights `[.., L, S]`.
+#[track_caller]
+pub(super) fn seen(x: Var<'_>) -> Var<'_> {
+    let (g, shape) = (x.graph(), [x.size(-2), x.size(-1)]);
+    g.iota(DType::I64, shape, 1).less_equal(g.iota(DType::I64, shape, 0))
 }
 
 /// Takes rows of `length` apart again: `[.., h, n · length, S]` becomes `[.., h · n, length, S]`.
