@@ -131,8 +131,8 @@ where
         let dense = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: rows as isize, columns: 1 };
         let turned = |x: *mut V::T, rows| Matrix { at: x.cast(), rows: 1, columns: rows as isize };
         let given = head.weights.filter(|_| head.backward.is_some());
-        // SAFETY: matrices of the contract; areas have room for them. So for all calls below.
         if given.is_none() {
+            // SAFETY: matrices of the contract; areas have room for them. So for all calls below.
             unsafe { turn::<V>(k, [s, e], keys, pitch) };
         }
         match head.backward {
