@@ -12,8 +12,8 @@ use pleach_tensor::compare::{Tolerance, mismatch};
 const SIZES: [usize; 5] = [3, 20, 16, 5, 4];
 
 /// A region whose operands are views of inputs, of axes in another order if `turned`, as a plan and as the
-/// interpreter; these results are asked for. Answers how many instructions there are.
-fn agrees(region: AttentionRegion, asked: &[usize], turned: bool) -> usize {
+/// interpreter; these results are asked for. Answers how many instructions there are, and bytes of memory.
+fn agrees(region: AttentionRegion, asked: &[usize], turned: bool) -> (usize, usize) {
     let [h, l, s, e, d] = SIZES;
     let shapes = [[h, l, e], [h, e, s], [h, s, d], [h, l, d], [h, l, s]];
     let record = || {
@@ -58,20 +58,22 @@ fn agrees(region: AttentionRegion, asked: &[usize], turned: bool) -> usize {
         let near = Tolerance { rtol: 1e-4, atol: 1e-5 };
         assert_eq!(mismatch(&got, &want, near), None, "{region:?} {asked:?} {turned} y{i}");
     }
-    plan.report().instructions()
+    (plan.report().instructions(), plan.report().arena_bytes)
 }
 
 #[test]
 fn whatever_is_asked_for_is_one_instruction() {
     // What lies in another order is copied to be an output.
     let one = |region, asked: &[usize], copies: usize| {
-        assert_eq!(agrees(region, asked, false), 1 + copies, "{region:?} {asked:?}");
-        assert!(agrees(region, asked, true) <= 1 + asked.len(), "{region:?} {asked:?}");
+        assert_eq!(agrees(region, asked, false).0, 1 + copies, "{region:?} {asked:?}");
+        assert!(agrees(region, asked, true).0 <= 1 + asked.len(), "{region:?} {asked:?}");
     };
     for causal in [false, true] {
         let region = |gradient, kept| AttentionRegion { causal, scale: 0.4, gradient, kept };
         one(region(false, false), &[0], 0);
         one(region(false, true), &[0], 0);
+        let memory = |kept| agrees(region(false, kept), &[0], false).1;
+        assert_eq!(memory(true), memory(false), "weights that nothing asks for take no memory");
         one(region(false, true), &[1], 0);
         one(region(false, true), &[0, 1], 0);
         for kept in [false, true] {
