@@ -76,20 +76,14 @@ impl Attend {
                 }
             }
         }
-        let kept = search.g.ty(weights).bytes() <= self.max_kept && !gradients.is_empty();
-        let region = AttentionRegion { kept, ..region };
-        let made = |gradient: bool, operands: &[NodeId], results| {
-            let types: Vec<Type> = operands.iter().map(|&x| search.g.ty(x)).collect();
-            let body = AttentionRegion { gradient, ..region }.body(&types)?;
-            Some(Found::other(body, operands, results))
-        };
-        let results = if kept { vec![(y, 0), (weights, 1)] } else { vec![(y, 0)] };
-        let mut all = vec![made(false, &operands, results)?];
-        for (dy, results) in gradients {
-            let operands = [q, kt, v, dy, weights];
-            all.push(made(true, &operands[..if kept { 5 } else { 4 }], results)?);
+        let plain = regions_of(search, region, [q, kt, v, y, weights], &gradients)?;
+        let small = search.g.ty(weights).bytes() <= self.max_kept && !gradients.is_empty();
+        // What else uses the weights might be what the region waits for, its values.
+        if !small || search.inside(&plain).is_err() {
+            return Some(plain);
         }
-        Some(all)
+        let kept = AttentionRegion { kept: true, ..region };
+        regions_of(search, kept, [q, kt, v, y, weights], &gradients)
     }
 
     /// Are these types of queries, keys in columns and values within the limits?
@@ -105,6 +99,27 @@ impl Attend {
         let bytes = keys.next_multiple_of(16).saturating_mul(widest) * q.dtype().size();
         keys <= self.max_keys && widest <= self.max_width && bytes <= self.max_bytes
     }
+}
+
+/// An attention and its gradients: what came for each, and its results.
+fn regions_of(
+    search: &Search<'_>,
+    region: AttentionRegion,
+    [q, kt, v, y, weights]: [NodeId; 5],
+    gradients: &[(NodeId, Vec<(NodeId, usize)>)],
+) -> Option<Vec<Found>> {
+    let made = |gradient: bool, operands: &[NodeId], results| {
+        let types: Vec<Type> = operands.iter().map(|&x| search.g.ty(x)).collect();
+        let body = AttentionRegion { gradient, ..region }.body(&types)?;
+        Some(Found::other(body, operands, results))
+    };
+    let kept = usize::from(region.kept);
+    let results = [(y, 0), (weights, 1)][..1 + kept].to_vec();
+    let mut all = vec![made(false, &[q, kt, v], results)?];
+    for (dy, results) in gradients {
+        all.push(made(true, &[q, kt, v, *dy, weights][..4 + kept], results.clone())?);
+    }
+    Some(all)
 }
 
 /// The product that these weights are computed from, and the numbers on the way.

@@ -90,7 +90,7 @@ impl<'g> Search<'g> {
     }
 
     /// The nodes that all of this takes the place of, if nothing else uses what is inside.
-    fn inside(&self, all: &[Found]) -> Result<Vec<NodeId>, &'static str> {
+    pub(crate) fn inside(&self, all: &[Found]) -> Result<Vec<NodeId>, &'static str> {
         let stop: FxHashSet<NodeId> = all.iter().flat_map(|f| &f.operands).copied().collect();
         let results: FxHashSet<NodeId> =
             all.iter().flat_map(|f| &f.results).map(|&(id, _)| id).collect();

@@ -149,6 +149,13 @@ fn other_forms_stay() {
         let weights = Attention::default().weights(q, k);
         vec![Attention::default().mix(weights, v), weights]
     });
+    // Values that are made of the weights: a region of both would wait for itself.
+    refused("what is inside is used elsewhere", &|[q, k, v]| {
+        let weights = Attention::default().weights(q, k);
+        let v = v + weights.sum(1).unsqueeze(-1);
+        let y = Attention::default().mix(weights, v);
+        vec![y, q.graph().grad((y * y).sum(All), &[q])[0]]
+    });
     refused("", &|[q, k, v]| vec![((q.matmul(k.t()) * 0.5).exp() / 3.0).matmul(v)]);
     refused("", &|[q, k, v]| {
         let mask = q.graph().input("mask", BOOL, [5, 6]);
