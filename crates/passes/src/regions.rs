@@ -141,8 +141,9 @@ impl<'g> Search<'g> {
     }
 }
 
-/// The nodes in an order in which those of regions come after all operands of their region, too.
-fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Vec<NodeId> {
+/// The nodes in an order in which those of regions come after all operands of their region, too. `None` if
+/// regions wait for each other, which whoever finds them must see to.
+fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Option<Vec<NodeId>> {
     let (mut order, mut done) = (Vec::with_capacity(g.len()), vec![false; g.len()]);
     let (mut work, mut waits) = (Vec::new(), vec![false; g.len()]);
     for id in g.ids() {
@@ -151,13 +152,18 @@ fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Vec<NodeId> 
             let before = work.len();
             if !done[top.index()] {
                 waits[top.index()] = true;
+                let mut cycle = false;
                 let mut wait = |x: &NodeId| {
                     let done = done[x.index()];
-                    debug_assert!(done || !waits[x.index()], "regions wait for each other");
+                    cycle |= !done && waits[x.index()];
                     work.extend((!done).then_some(*x));
                 };
                 g.peek(top, |node| node.inputs.iter().for_each(&mut wait));
                 at.get(&top).into_iter().flat_map(|(found, _)| &found.operands).for_each(wait);
+                debug_assert!(!cycle, "regions wait for each other");
+                if cycle {
+                    return None;
+                }
             }
             if work.len() == before {
                 work.pop();
@@ -167,7 +173,7 @@ fn order(g: &Graph, at: &FxHashMap<NodeId, (Arc<Found>, usize)>) -> Vec<NodeId> 
             }
         }
     }
-    order
+    Some(order)
 }
 
 /// Makes regions where `find` answers with some for one of these nodes: all at once, if what is inside is
@@ -205,10 +211,9 @@ pub(crate) fn make(
             at.extend(found.results.iter().map(|&(id, i)| (id, (found.clone(), i))));
         }
     }
-    if at.is_empty() {
-        return Outcome::Unchanged;
-    }
-    replace(g, order(g, &at), cx, |new, old, places, cx| {
+    let order = if at.is_empty() { None } else { order(g, &at) };
+    let Some(order) = order else { return Outcome::Unchanged };
+    replace(g, order, cx, |new, old, places, cx| {
         let (found, result) = at.get(&old).filter(|_| cx.may(rule, Class::Rounding))?;
         let fused = Fused::new(found.body.clone(), *result).ok()?;
         let operands = found.operands.iter().map(|x| places[x.index()]);
