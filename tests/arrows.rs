@@ -132,4 +132,15 @@ fn unsafe_code_is_forbidden_everywhere_but_in_the_kernels() {
             assert!(takes, "{} does not take the lints of the workspace", package.name);
         }
     }
+    // The peers are a workspace of their own.
+    let peers = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/bench/peers/rust");
+    let root = read(&format!("{peers}/Cargo.toml"));
+    assert!(says(&root, "[workspace.lints.rust]", r#"unsafe_code = "forbid""#));
+    let crates = std::fs::read_dir(peers).expect("the peers are there").flatten();
+    let manifests =
+        crates.map(|entry| entry.path().join("Cargo.toml")).filter(|path| path.exists());
+    for path in manifests {
+        let manifest = read(path.to_str().expect("a path of letters"));
+        assert!(says(&manifest, "[lints]", "workspace = true"), "{}", path.display());
+    }
 }

@@ -138,6 +138,23 @@ mod tests {
     }
 
     #[test]
+    fn the_gradient_of_attention_is_five_products_or_four_by_kept_weights() {
+        // Two heads of 4 queries and 6 keys; widths of keys and values.
+        let [q, k, v, y, w] =
+            [[2, 4, 3], [2, 6, 3], [2, 6, 5], [2, 4, 5], [2, 4, 6]].map(|d| slice(&d));
+        let of = |inputs: &[&Slice], outputs: &[&Slice]| {
+            let [inputs, outputs] =
+                [inputs, outputs].map(|all| all.iter().map(|&slice| slice.clone()).collect());
+            flops(&Kernel::Attention { causal: false, scale: 1.0, inputs, outputs })
+        };
+        let weight = 2 * (2 * 4 * 6);
+        assert_eq!(of(&[&q, &k, &v], &[&y]), weight * (3 + 5));
+        assert_eq!(of(&[&q, &k, &v], &[&y, &w]), weight * (3 + 5));
+        assert_eq!(of(&[&q, &k, &v, &y], &[&q, &k, &v]), weight * (3 * 3 + 2 * 5));
+        assert_eq!(of(&[&q, &k, &v, &y, &w], &[&q, &k, &v]), weight * (2 * 3 + 2 * 5));
+    }
+
+    #[test]
     fn a_system_is_an_elimination_and_two_triangles() {
         let [a, x] = [slice(&[3, 3]), slice(&[3, 2])];
         let work = Slice::new(BufferId(1), F64, 0, &[1, 9]);

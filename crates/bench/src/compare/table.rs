@@ -34,8 +34,9 @@ pub(super) fn markdown(
     }
     let mut page = format!(
         "# {heading}\n\nMedians of single steps in µs; the ratio is the peer's by pleach's. All lines are in \
-         [`raw.jsonl`](raw.jsonl).\n\n    {command}\n\n\
-         | workload | threads | who | µs | ratio | variant |\n|---|---|---|---|---|---|\n"
+         [`raw.jsonl`](raw.jsonl).\n\n    {command}\n\n{}\
+         | workload | threads | who | µs | ratio | variant |\n|---|---|---|---|---|---|\n",
+        mean_of_ratios(&best)
     );
     for (&(at, threads, peer), line) in &best {
         let ours = best.get(&(at, threads, "pleach")).map(|line| median(line));
@@ -46,6 +47,23 @@ pub(super) fn markdown(
     list(&mut page, "Skipped", skipped.iter().map(|(name, why)| format!("{name}: {why}")));
     list(&mut page, "Failed", failed.into_iter());
     page
+}
+
+/// How many times as long as pleach's the best peer's step takes, in the mean, as a paragraph.
+fn mean_of_ratios(best: &BTreeMap<(usize, u64, &str), &Value>) -> String {
+    let ratio = |(&(at, threads, peer), ours): (&(usize, u64, &str), &&Value)| {
+        let others =
+            best.iter().filter(|((a, t, who), _)| (*a, *t) == (at, threads) && *who != peer);
+        let least = others.map(|(_, line)| median(line)).fold(f64::INFINITY, f64::min);
+        (peer == "pleach" && least.is_finite()).then(|| least / median(ours))
+    };
+    let ratios: Vec<f64> = best.iter().filter_map(ratio).collect();
+    if ratios.is_empty() {
+        return String::new();
+    }
+    let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
+    let count = ratios.len();
+    format!("The best peer by pleach, geometric mean of {count} ratios: {mean:.2}.\n\n")
 }
 
 fn median(line: &Value) -> f64 {
@@ -86,6 +104,13 @@ mod tests {
         let page = markdown("H", &["a"], &lines, &skipped, "run");
         assert!(page.contains("| a | 2 | torch | 6.00 | 1.50 | fused |"), "{page}");
         assert!(page.contains("| a | 2 | pleach | 4.00 | 1.00 |  |"), "{page}");
+        // Of the two ratios 1.5 and 6 the mean is 3; nobody is beside pleach for one thread.
+        assert!(page.contains("geometric mean of 1 ratios: 1.50."), "{page}");
+        let other = |peer, us, threads| json!({ "peer": peer, "workload": "b", "threads": threads, "median_us": us });
+        lines.extend([other("pleach", 1.0, 2), other("jax", 6.0, 2), other("burn", 7.0, 2)]);
+        lines.push(other("pleach", 1.0, 1));
+        let both = markdown("H", &["a", "b"], &lines, &skipped, "run");
+        assert!(both.contains("geometric mean of 2 ratios: 3.00."), "{both}");
         assert!(page.contains("## Skipped\n\n- burn: it is not built\n"), "{page}");
         assert!(page.contains("## Failed\n\n- jax, a, 2 threads: no memory\n"), "{page}");
     }

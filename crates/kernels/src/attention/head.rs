@@ -40,7 +40,8 @@ impl Matrix {
 }
 
 /// A head. Contract: matrices of these sizes are valid for reads, `y` or the results `dq`, `dk`, `dv`
-/// for writes and apart from all others, and so are `weights` forward; [`attention_fits`](super::attention_fits) these sizes.
+/// for writes and apart from all others, and so are `weights` forward;
+/// [`attention_fits`](super::attention_fits) these sizes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     /// Queries, keys, width of keys, width of values.
