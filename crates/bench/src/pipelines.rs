@@ -1,5 +1,6 @@
 //! Pipelines beside each other, over all workloads.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub(crate) struct Options {
     #[cfg(feature = "egraph")]
     #[arg(long)]
     saturate: bool,
+    /// Also the default pipeline with this many per cent of the memory that it takes without a limit. A
+    /// limit that cannot be met is left out.
+    #[arg(long)]
+    peak: Vec<u64>,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -56,12 +61,14 @@ pub(crate) struct Row {
 /// A way to compile.
 struct Way {
     name: String,
+    /// May it be that it does not compile?
+    limited: bool,
     compile: Box<dyn Fn() -> Compile>,
 }
 
 impl Way {
     fn new(name: &str, compile: impl Fn() -> Compile + 'static) -> Way {
-        Way { name: name.to_string(), compile: Box::new(compile) }
+        Way { name: name.to_string(), limited: false, compile: Box::new(compile) }
     }
 }
 
@@ -104,9 +111,22 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
     let asked = |w: &&Workload| wanted.contains(&w.name) || models.iter().any(|m| m == w.name);
     let mut rows = Vec::new();
     for workload in WORKLOADS.iter().chain(ZOO).filter(asked) {
-        for Way { name: pipeline, compile } in pipelines(options) {
+        let mut ways: VecDeque<Way> = pipelines(options).into();
+        while let Some(Way { name: pipeline, limited, compile }) = ways.pop_front() {
             let compile = compile().threads(options.threads).no_fallback();
-            let mut training = workload.prepare_with(compile, F32, || Ok(()))?;
+            let mut training = match workload.prepare_with(compile, F32, || Ok(())) {
+                Err(_) if limited => continue,
+                prepared => prepared?,
+            };
+            if pipeline == "default" {
+                let peak = Size::of(&training.step)?.peak as u64;
+                ways.extend(options.peak.iter().map(|per_cent| {
+                    let limit = peak * per_cent / 100;
+                    let name = format!("{per_cent} % of the peak");
+                    let way = Way::new(&name, move || Compile::default().max_peak_bytes(limit));
+                    Way { limited: true, ..way }
+                }));
+            }
             let span = Duration::from_secs_f64(options.seconds.max(0.0));
             let [min_us, median_us, _] = Times::of(span, || training.run().map(drop))?.spread();
             rows.push(Row {
@@ -152,6 +172,7 @@ mod tests {
             workload: vec!["logreg32_sgd".into()],
             each: true,
             without: vec!["fuse".into(), "mul_consts".into()],
+            peak: vec![100],
             #[cfg(feature = "egraph")]
             saturate: false,
             threads: 1,
@@ -168,7 +189,8 @@ mod tests {
         let fuse = rows.iter().filter(|row| row.pipeline == "without fuse");
         let pipeline = Pipeline::default();
         let passes: BTreeSet<_> = pipeline.passes().iter().map(|pass| pass.name()).collect();
-        assert_eq!((fuse.count(), rows.len()), (1, 3 + passes.len() + 1), "{rows:?}");
+        assert_eq!((fuse.count(), rows.len()), (1, 3 + passes.len() + 2), "{rows:?}");
+        assert_eq!(named("100 % of the peak").size.peak, best.size.peak);
     }
 
     #[cfg(feature = "egraph")]
@@ -178,13 +200,18 @@ mod tests {
             workload: vec!["tinymlp32_sgd".into()],
             each: false,
             without: Vec::new(),
+            peak: vec![0],
             saturate: true,
             threads: 1,
             seconds: 0.0,
         };
         let rows = run(&options).expect("it runs");
         let [_, _, default, saturated] = &rows[..] else { panic!("{rows:?}") };
-        assert_eq!((&*saturated.pipeline, rows.len()), ("with saturate", 4));
+        assert_eq!(
+            (&*saturated.pipeline, rows.len()),
+            ("with saturate", 4),
+            "no plan takes nothing"
+        );
         assert!(saturated.size.flops <= default.size.flops, "{rows:?}");
     }
 }

@@ -8,10 +8,10 @@ use pleach_tensor::Type;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use crate::graph::Inner;
+use crate::graph::{Inner, canonical_order};
 use crate::origin::OriginId;
 use crate::tape::{Inputs, Key, Node, Tape};
-use crate::{FrameError, Graph, NodeId, Operator, TypeError};
+use crate::{FrameError, Graph, NodeId, Operator, Traits, TypeError};
 
 /// A body under construction.
 #[derive(Debug)]
@@ -236,6 +236,70 @@ impl<O: Operator> Body<O> {
         }
         let results: Vec<usize> = inner.roots.iter().map(|r| r.value.index()).collect();
         Ok(Self::new(tape, &params, &results))
+    }
+
+    /// The function that some nodes of a graph are: of the values of `params`, through `members`, in
+    /// order, to the values of `results`. Members that no result needs are left out. `None` if a member
+    /// takes its value from outside of the graph, or uses what is neither a parameter nor a member
+    /// before it, or if a result is none of these.
+    pub fn of_nodes(
+        g: &Graph<O>,
+        params: &[NodeId],
+        members: &[NodeId],
+        results: &[NodeId],
+    ) -> Option<Self> {
+        let mut nodes: Vec<Node<O>> = Vec::with_capacity(params.len() + members.len());
+        for (i, &param) in params.iter().enumerate() {
+            let ty = g.get(param)?.ty.clone();
+            nodes.push(Node { op: O::parameter(i, &ty), inputs: Inputs::new(), ty });
+        }
+        let place = |id: &NodeId, before: usize| {
+            let all = params.iter().chain(&members[..before]);
+            all.zip(0..).find_map(|(x, i)| (x == id).then_some(NodeId::new(i)))
+        };
+        for (i, &member) in members.iter().enumerate() {
+            let node = g.get(member)?;
+            let (op, ty) = (node.op.clone(), node.ty.clone());
+            let is_param = |op: &O| (0..params.len()).any(|n| *op == O::parameter(n, &ty));
+            if node.inputs.is_empty() && (op.traits().has(Traits::SOURCE) || is_param(&op)) {
+                return None;
+            }
+            let local = node.inputs.iter().map(|x| place(x, i));
+            let mut inputs = local.collect::<Option<Inputs>>()?;
+            canonical_order(&op, &mut inputs);
+            nodes.push(Node { op, inputs, ty });
+        }
+        let local = results.iter().map(|x| Some(place(x, members.len())?.index()));
+        let results = local.collect::<Option<SmallVec<[usize; 2]>>>()?;
+        Some(Self::of_needed(nodes, params.len(), results))
+    }
+
+    /// Nodes in order, less those that neither are parameters nor needed.
+    fn of_needed(nodes: Vec<Node<O>>, params: usize, mut results: SmallVec<[usize; 2]>) -> Self {
+        let mut needed: SmallVec<[bool; 64]> = SmallVec::from_elem(false, nodes.len());
+        results.iter().for_each(|&r| needed[r] = true);
+        for (i, node) in nodes.iter().enumerate().rev() {
+            if needed[i] {
+                node.inputs.iter().for_each(|x| needed[x.index()] = true);
+            }
+        }
+        needed[..params].fill(true);
+        if needed.iter().all(|&needed| needed) {
+            return Self::from_parts(nodes.into(), params, results);
+        }
+        let mut at: SmallVec<[usize; 64]> = SmallVec::new();
+        needed.iter().fold(0, |next, &needed| {
+            at.push(next);
+            next + usize::from(needed)
+        });
+        let renumbered = nodes.into_iter().zip(&needed).filter(|(_, needed)| **needed);
+        let nodes = renumbered.map(|(mut node, _)| {
+            node.inputs.iter_mut().for_each(|x| *x = NodeId::new(at[x.index()]));
+            node
+        });
+        let nodes = nodes.collect();
+        results.iter_mut().for_each(|r| *r = at[*r]);
+        Self::from_parts(nodes, params, results)
     }
 
     /// All nodes, operands before users, parameters first.

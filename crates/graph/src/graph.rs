@@ -162,6 +162,23 @@ impl<O: Operator> Graph<O> {
         Some(f(node, &types.collect::<SmallVec<[&Type; 4]>>()))
     }
 
+    /// Tells `f` of every node, operands before users, with the types of its operands. As
+    /// [`Graph::peek_typed`] of all of them, and quicker.
+    pub fn each(&self, mut f: impl FnMut(NodeId, &Node<O>, &[&Type])) {
+        let inner = self.inner.borrow();
+        let tape = &inner.root;
+        let ty = |x: NodeId| &tape.node(x.index()).ty;
+        for index in 0..tape.len() {
+            let (id, node) = (NodeId::new(index), &**tape.node(index));
+            match *node.inputs {
+                [] => f(id, node, &[]),
+                [a] => f(id, node, &[ty(a)]),
+                [a, b] => f(id, node, &[ty(a), ty(b)]),
+                ref all => f(id, node, &all.iter().map(|&x| ty(x)).collect::<SmallVec<[_; 4]>>()),
+            }
+        }
+    }
+
     fn read<T>(&self, id: NodeId, f: impl FnOnce(&Node<O>) -> T) -> T {
         self.peek(id, f).unwrap_or_else(|| panic!("{id} is not a node of this graph"))
     }
@@ -378,9 +395,10 @@ impl<O: Operator> Graph<O> {
     pub fn find(&self, op: &O, inputs: &[NodeId]) -> Option<NodeId> {
         let mut inputs = Inputs::from_slice(inputs);
         canonical_order(op, &mut inputs);
-        let inner = self.inner.borrow();
-        let found = inner.tape_of_current().find(op, &inputs);
-        found.map(|index| NodeId::in_frame(inner.current(), index))
+        let mut inner = self.inner.borrow_mut();
+        let frame = inner.current();
+        let found = inner.tape_mut(frame).find(op, &inputs);
+        found.map(|index| NodeId::in_frame(frame, index))
     }
 
     /// Type rule on the types of the operands; no borrow is held while it runs.
@@ -404,15 +422,27 @@ impl<O: Operator> Graph<O> {
     }
 
     /// A node of another graph that is shared, of operands that are equal to its own there, as
-    /// values of the current frame: [`Graph::push`] where there is nothing to find out.
+    /// values of the current frame: [`Graph::push`] where there is nothing to find out. `first` of all
+    /// that are so: the graph holds nothing else, so it is new.
     #[track_caller]
-    pub(crate) fn append_again(&self, node: &Arc<Node<O>>, mut inputs: Inputs) -> NodeId {
-        canonical_order(&node.op, &mut inputs);
-        if inputs == node.inputs {
-            return self.append(node.clone(), Location::caller());
+    pub(crate) fn append_again(
+        &self,
+        node: &Arc<Node<O>>,
+        mut inputs: Inputs,
+        first: bool,
+    ) -> NodeId {
+        let node = if inputs == node.inputs {
+            node.clone()
+        } else {
+            canonical_order(&node.op, &mut inputs);
+            Arc::new(Node { op: node.op.clone(), inputs, ty: node.ty.clone() })
+        };
+        if !first {
+            return self.append(node, Location::caller());
         }
-        let (op, ty) = (node.op.clone(), node.ty.clone());
-        self.append(Node { op, inputs, ty }, Location::caller())
+        let mut inner = self.inner.borrow_mut();
+        let origin = inner.origin_or(Location::caller());
+        NodeId::new(inner.root.append_new(node, origin))
     }
 
     /// This node, whose operands are values of the current frame: found or appended.
@@ -426,7 +456,8 @@ impl<O: Operator> Graph<O> {
         let key = Key::new(op, inputs);
         let mut inner = self.inner.borrow_mut();
         let frame = if source { 0 } else { inner.current() };
-        let tape = inner.tape(frame).expect("the frame is open");
+        let tape = inner.tape_mut(frame);
+        tape.intern();
         let found = tape.find_key(key, op, inputs);
         let index = match found {
             Some(index) if source || !inner.raw => {
@@ -443,7 +474,7 @@ impl<O: Operator> Graph<O> {
 }
 
 /// Commutative operands in the order of their recording.
-fn canonical_order<O: Operator>(op: &O, inputs: &mut Inputs) {
+pub(crate) fn canonical_order<O: Operator>(op: &O, inputs: &mut Inputs) {
     if inputs.len() == 2 && inputs[0] > inputs[1] && op.traits().has(Traits::COMMUTATIVE) {
         inputs.swap(0, 1);
     }

@@ -73,10 +73,12 @@ impl<O: Operator> Graph<O> {
     /// A value of the current frame that nothing else is: it stands for whatever value there is.
     fn fresh_parameter(&self, ty: &Type) -> NodeId {
         let fresh = {
-            let inner = self.inner.borrow();
-            let tape = inner.tape_of_current();
+            let mut inner = self.inner.borrow_mut();
+            let frame = inner.current();
+            let tape = inner.tape_mut(frame);
+            let after = tape.len();
             let unused = |&i: &usize| tape.find(&O::parameter(i, ty), &[]).is_none();
-            (tape.len()..).find(unused).expect("a tape is finite")
+            (after..).find(unused).expect("a tape is finite")
         };
         self.push(O::parameter(fresh, ty), &[])
     }

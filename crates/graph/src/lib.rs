@@ -15,6 +15,7 @@
 //! | trust a graph | [`Graph::verify`] |
 
 mod body;
+mod cut;
 mod dot;
 mod error;
 mod graph;
@@ -35,6 +36,7 @@ extern crate self as pleach_graph;
 mod toy;
 
 pub use body::Body;
+pub use cut::least_cut;
 pub use error::{BuildError, BuildErrors, FrameError, GradError, TypeError};
 pub use graph::{Graph, Root};
 pub use id::{NodeId, Slot};

@@ -77,6 +77,11 @@ impl Origin {
         self.0.first()
     }
 
+    /// Would [`Origin::merge`] add nothing?
+    fn has(&self, other: &Origin) -> bool {
+        self.0.len() >= MAX_SITES || other.0.iter().all(|site| self.0.contains(site))
+    }
+
     /// Adds the places of `other`, as long as there is room.
     pub fn merge(&mut self, other: &Origin) {
         for site in &other.0 {
@@ -141,7 +146,7 @@ impl Origins {
 
     /// The places of `known`, and as long as there is room those of `other`.
     pub(crate) fn merged(&mut self, known: OriginId, other: OriginId) -> OriginId {
-        if known == other {
+        if known == other || self.get(known).has(self.get(other)) {
             return known;
         }
         let mut merged = self.get(known).clone();

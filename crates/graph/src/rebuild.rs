@@ -104,23 +104,26 @@ impl<O: Operator> Graph<O> {
         let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
         // What is kept of what was kept needs no type rule and no identities again.
         let (shared, mut verbatim) = (self.is_shared(), vec![false; self.len()]);
+        let mut kept = 0;
         let mut origins = vec![None; self.inner.borrow().origins.len()];
         for old in order {
             let node = self.node(old);
             let dropped = NodeId::poison(u32::MAX as usize);
             let inputs: Inputs =
                 node.inputs.iter().map(|x| map[x.index()].unwrap_or(dropped)).collect();
-            let _at = {
-                let inner = self.inner.borrow();
+            {
+                let (inner, mut new) = (self.inner.borrow(), new.inner.borrow_mut());
                 let origin = inner.root.origins[old.index()];
-                let carry = || new.inner.borrow_mut().origins.id(inner.origins.get(origin).clone());
-                new.at_origin_id(*origins[origin.index()].get_or_insert_with(carry))
-            };
+                let carry = || new.origins.id(inner.origins.get(origin).clone());
+                new.origin = Some(*origins[origin.index()].get_or_insert_with(carry));
+            }
             let id = match rewrite(state, &new, old, &node, &inputs) {
                 Rewrite::Keep if inputs.contains(&dropped) => None,
                 Rewrite::Keep if shared && node.inputs.iter().all(|x| verbatim[x.index()]) => {
                     verbatim[old.index()] = true;
-                    Some(new.append_again(&node, inputs.clone()))
+                    let first = new.len() == kept;
+                    kept += 1;
+                    Some(new.append_again(&node, inputs.clone(), first))
                 }
                 Rewrite::Keep => Some(new.push(node.op.clone(), &inputs)),
                 Rewrite::Replace(id) => Some(id),
@@ -131,6 +134,7 @@ impl<O: Operator> Graph<O> {
             }
             map[old.index()] = id;
         }
+        new.inner.borrow_mut().origin = None;
         let map = NodeMap(map);
         let at = |id: NodeId| map.get(id).expect("a pass must not drop what an output needs");
         for root in self.roots() {

@@ -38,6 +38,8 @@ pub(crate) struct Tape<O> {
     drawn: usize,
     pub(crate) origins: Vec<OriginId>,
     interner: HashTable<Interned>,
+    /// Nodes that the interner was told of: the first ones. See [`Tape::intern`].
+    interned: usize,
 }
 
 /// A node in the interner, with its hash: growing the table and passing over other nodes of the
@@ -51,7 +53,7 @@ struct Interned {
 impl<O> Default for Tape<O> {
     fn default() -> Self {
         let (dag, interner) = (DiGraph::default(), HashTable::new());
-        Tape { dag, drawn: 0, origins: Vec::new(), interner }
+        Tape { dag, drawn: 0, origins: Vec::new(), interner, interned: 0 }
     }
 }
 
@@ -80,7 +82,6 @@ impl<O: Operator> Tape<O> {
     pub(crate) fn reserve(&mut self, nodes: usize) {
         self.dag.reserve_nodes(nodes);
         self.origins.reserve(nodes);
-        self.interner.reserve(nodes, |at| Key::spread(at.hash));
     }
 
     pub(crate) fn node(&self, index: usize) -> &Arc<Node<O>> {
@@ -88,11 +89,43 @@ impl<O: Operator> Tape<O> {
     }
 
     /// The first node that is `op` of `inputs`, if one is on the tape.
-    pub(crate) fn find(&self, op: &O, inputs: &[NodeId]) -> Option<usize> {
+    pub(crate) fn find(&mut self, op: &O, inputs: &[NodeId]) -> Option<usize> {
+        self.intern();
         self.find_key(Key::new(op, inputs), op, inputs)
     }
 
+    /// Tells the interner of nodes that were appended because they were known to be new: what a pass builds and
+    /// nobody pushes to is never interned.
+    pub(crate) fn intern(&mut self) {
+        if self.interned == self.len() {
+            return;
+        }
+        // What was reserved was for the nodes of the whole graph.
+        let room = self.dag.capacity().0.max(self.len()) - self.interner.len();
+        self.interner.reserve(room, |at| Key::spread(at.hash));
+        for index in self.interned..self.len() {
+            let node = self.node(index);
+            let key = Key::new(&node.op, &node.inputs);
+            self.remember(key, index);
+        }
+    }
+
+    /// Makes the next node one that is found.
+    fn remember(&mut self, key: Key, index: usize) {
+        let at = Interned { hash: key.0, index: index as u32 };
+        self.interner.insert_unique(Key::spread(key.0), at, |at| Key::spread(at.hash));
+        self.interned = index + 1;
+    }
+
+    /// Appends a node that is known to be no twin, to be interned when somebody asks for it.
+    pub(crate) fn append_new(&mut self, node: Arc<Node<O>>, origin: OriginId) -> usize {
+        self.origins.push(origin);
+        self.dag.add_node(node).index()
+    }
+
+    /// As [`Tape::find`]; all nodes must have been interned.
     pub(crate) fn find_key(&self, key: Key, op: &O, inputs: &[NodeId]) -> Option<usize> {
+        debug_assert_eq!(self.interned, self.len(), "nodes that are not found");
         let same = |at: &Interned| {
             let node = || self.node(at.index as usize);
             at.hash == key.0 && node().inputs.as_slice() == inputs && node().op == *op
@@ -130,13 +163,14 @@ impl<O: Operator> Tape<O> {
         origin: OriginId,
         twin: bool,
     ) -> usize {
-        let index = self.dag.add_node(node);
-        self.origins.push(origin);
-        if !twin {
-            let at = Interned { hash: key.0, index: index.index() as u32 };
-            self.interner.insert_unique(Key::spread(key.0), at, |at| Key::spread(at.hash));
+        debug_assert_eq!(self.interned, self.len(), "nodes that are not found");
+        let index = self.append_new(node, origin);
+        if twin {
+            self.interned = index + 1;
+        } else {
+            self.remember(key, index);
         }
-        index.index()
+        index
     }
 
     /// For every node: do `results` need it?

@@ -93,7 +93,7 @@ impl<O: Operator> Graph<O> {
                 let stated = node.ty.clone();
                 return Err(VerifyError::Type { node: id, inferred, stated });
             }
-            let inner = self.inner.borrow();
+            let mut inner = self.inner.borrow_mut();
             if !inner.twins {
                 match inner.root.find(&node.op, &node.inputs) {
                     Some(first) if first != id.index() => {

@@ -208,3 +208,45 @@ fn thousands_of_captures_are_captured_in_order() {
     assert_eq!(outer, many);
     assert_eq!(body.params(), 5000);
 }
+
+#[test]
+fn nodes_of_a_graph_are_the_body_that_would_have_been_recorded() {
+    let g = Graph::new();
+    let (a, b, two) = (x(&g, "a"), x(&g, "b"), full(&g, 2.0));
+    let sum = add(&g, a, b);
+    let product = mul(&g, sum, two);
+    let unneeded = cube(&g, product);
+    let y = add(&g, product, a);
+    let members = [sum, two, product, unneeded, y];
+    let part = Body::of_nodes(&g, &[b, a], &members, &[y, product]).expect("a part");
+    let recorded = |p: &[NodeId]| {
+        let product = mul(&g, add(&g, p[1], p[0]), full(&g, 2.0));
+        vec![add(&g, product, p[1]), product]
+    };
+    let (body, _) = g.frame(&[f64x3(), f64x3()], recorded).expect("a good body");
+    assert_eq!(part.to_string(), body.to_string());
+    assert_eq!(part, *body, "hash and operands of commutative operators, in their order");
+    assert_eq!(part.nodes().len(), 6, "less the cube");
+}
+
+#[test]
+fn what_is_no_function_of_its_parameters_is_no_body() {
+    let g = Graph::new();
+    let (a, b) = (x(&g, "a"), x(&g, "b"));
+    let (sum, other) = (add(&g, a, b), cube(&g, b));
+    let y = mul(&g, sum, other);
+    let part = |params: &[NodeId], members: &[NodeId], results: &[NodeId]| {
+        Body::of_nodes(&g, params, members, results).is_some()
+    };
+    assert!(part(&[a, b], &[sum, other, y], &[y]));
+    assert!(part(&[sum, other], &[y], &[y, other]), "parameters may be results");
+    assert!(!part(&[a, b], &[sum, y], &[y]), "it uses what is neither");
+    assert!(!part(&[a, b], &[sum, y, other], &[y]), "or comes after it");
+    assert!(!part(&[a], &[b, sum], &[sum]), "a source takes its value from outside");
+    assert!(!part(&[a, b], &[sum], &[other]), "a result is none of these");
+    let params = g.frame(&[f64x3()], |p| {
+        assert!(!part(&[a], &p[..1], &p[..1]), "what looks like one of its parameters");
+        p.to_vec()
+    });
+    assert!(params.is_ok());
+}

@@ -36,6 +36,54 @@ fn keeping_everything_copies_the_graph() {
 }
 
 #[test]
+fn what_was_kept_is_found_by_who_records_more() {
+    let g = Graph::new();
+    let a = x(&g, "a");
+    let (dead, y) = (cube(&g, add(&g, a, a)), cube(&g, a));
+    g.output("y", mul(&g, y, a));
+    let (new, map) = prune(&g);
+    assert_eq!(map.get(dead), None);
+    let (a, y) = (map.get(a).expect("kept"), map.get(y).expect("kept"));
+    assert_eq!(new.find(&Toy::Cube, &[a]), Some(y));
+    let len = new.len();
+    assert_eq!(x(&new, "a"), a, "a source");
+    assert_eq!(mul(&new, y, a), mul(&new, a, y), "an operator");
+    assert_eq!(new.len(), len);
+    assert_eq!(new.verify(), Ok(()));
+}
+
+#[test]
+fn what_a_rewrite_recorded_before_is_found_by_what_is_kept() {
+    let g = Graph::new();
+    let a = x(&g, "a");
+    let (sum, y) = (add(&g, a, a), cube(&g, a));
+    g.output("y", mul(&g, sum, y));
+    // At the sum the cube is recorded, which is kept later.
+    let (new, map) =
+        g.rebuild(
+            |new, old, _, inputs| {
+                if old == sum { Rewrite::Replace(cube(new, inputs[0])) } else { Rewrite::Keep }
+            },
+        );
+    assert_eq!(map.get(sum), map.get(y));
+    assert_eq!((new.len(), new.verify()), (3, Ok(())));
+}
+
+#[test]
+fn a_look_at_all_nodes_sees_what_a_look_at_each_does() {
+    let g = Graph::new();
+    let (a, b) = (x(&g, "a"), x(&g, "b"));
+    g.output("y", mul(&g, add(&g, a, b), cube(&g, b)));
+    let (mut all, mut each) = (Vec::new(), Vec::new());
+    g.each(|id, node, types| all.push((id, node.clone(), types.len())));
+    for id in g.ids() {
+        each.extend(g.peek_typed(id, |node, types| (id, node.clone(), types.len())));
+    }
+    assert_eq!(all, each);
+    assert_eq!(all.len(), 5);
+}
+
+#[test]
 fn a_raw_graph_is_shared_and_simplified() {
     let g = Graph::raw();
     let a = x(&g, "a");

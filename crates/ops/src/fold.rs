@@ -31,13 +31,13 @@ pub(crate) fn splat(op: &Op, exact: bool, g: &Graph, inputs: &[NodeId]) -> Optio
     let value = if view {
         splats[0].value()
     } else {
-        let scalars: Vec<Tensor> = splats.iter().map(|f| f.scalar()).collect();
-        let refs: Vec<&Tensor> = scalars.iter().collect();
+        let scalars: SmallVec<[Tensor; 3]> = splats.iter().map(|f| f.scalar()).collect();
+        let refs: SmallVec<[&Tensor; 3]> = scalars.iter().collect();
         let scalar_ty = pleach_tensor::Type::scalar(ty.dtype());
         let scalar = op.eval(&refs, &scalar_ty).ok()?;
         let value = scalar.item()?;
-        // An integer that a double cannot hold stays unfolded.
-        if Tensor::full(&scalar_ty, value) != scalar && !value.is_nan() {
+        // An integer that a double cannot hold stays unfolded; every float is held.
+        if !ty.dtype().is_float() && Tensor::full(&scalar_ty, value) != scalar {
             return None;
         }
         value

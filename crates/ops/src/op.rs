@@ -42,6 +42,15 @@ macro_rules! operators {
                 }
             }
 
+            /// Its place in [`OPERATORS`]; `None` for what is not in the list.
+            pub fn place(&self) -> Option<usize> {
+                enum Place { $($op,)* }
+                match self {
+                    $(Op::$op(_) => Some(Place::$op as usize),)*
+                    _ => None,
+                }
+            }
+
             fn parse_builtin(name: &str, attributes: &str) -> Option<Result<Op, String>> {
                 match name {
                     $(n if n == operators!(@name $op $arity) => {

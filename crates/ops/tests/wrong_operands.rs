@@ -190,6 +190,8 @@ fn every_operator_refuses_something() {
     for _ in 0..40 {
         let dims = dims().new_tree(&mut runner).unwrap().current();
         for (operator, sample) in samples(&dims) {
+            let place = sample.op.place().map(|place| OPERATORS[place].name);
+            assert_eq!(place, Some(operator.name));
             for (wrong, x) in mutants(&sample, dims.seed) {
                 let is_refused = sample.op.infer(&x.iter().collect::<Vec<_>>()).is_err();
                 let counts = refused.entry(operator.name).or_default().entry(wrong).or_default();

@@ -12,9 +12,11 @@ use crate::{Outcome, PassCx, Totals};
 pub(crate) fn live_uses(g: &Graph) -> Vec<u32> {
     let live = g.live();
     let mut uses = vec![0; g.len()];
-    for id in g.ids().filter(|id| live[id.index()]) {
-        g.peek(id, |node| node.inputs.iter().for_each(|x| uses[x.index()] += 1));
-    }
+    g.each(|id, node, _| {
+        if live[id.index()] {
+            node.inputs.iter().for_each(|x| uses[x.index()] += 1);
+        }
+    });
     for root in g.roots() {
         uses[root.value.index()] += 1;
         root.target.into_iter().for_each(|target| uses[target.index()] += 1);

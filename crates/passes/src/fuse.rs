@@ -22,13 +22,12 @@ use std::sync::Arc;
 
 use pleach_graph::{Body, NodeId, Rewrite};
 use pleach_ops::{Fused, Graph, Op};
-use pleach_tensor::Type;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use again::Again;
 use ahead::Ahead;
-use grow::{Units, joined};
+use grow::{Units, is_splat};
 
 use crate::{Class, Classes, Delta, Outcome, Pass, PassCx, PassError, Totals};
 
@@ -91,38 +90,22 @@ fn results(g: &Graph, regions: &[Option<usize>]) -> Vec<bool> {
 }
 
 /// The region of these operators, with the values of some of them as results, and its operands.
-fn region(
-    g: &Graph,
-    new: &Graph,
-    members: &[NodeId],
-    results: &[NodeId],
-) -> Option<(Arc<Body<Op>>, Operands)> {
-    let inside = |x: &NodeId| members.contains(x);
+fn region(g: &Graph, members: &[NodeId], results: &[NodeId]) -> Option<(Body<Op>, Operands)> {
     let mut operands = Operands::new();
+    // The operators, each after the splats that are first used by it.
+    let mut all: SmallVec<[NodeId; 64]> = SmallVec::new();
     for &m in members {
-        let outside: Operands = g.node(m).inputs.iter().copied().filter(|x| !inside(x)).collect();
-        operands = joined(g, &operands, m, &outside);
-    }
-    let types: Vec<Type> = operands.iter().map(|&x| g.ty(x)).collect();
-    let body = new.frame(&types, |params| {
-        let mut at: Vec<(NodeId, NodeId)> =
-            operands.iter().copied().zip(params.iter().copied()).collect();
-        for &m in members {
-            let node = g.node(m);
-            let local = |x: &NodeId| {
-                let found = at.iter().find(|(old, _)| old == x);
-                found.map_or_else(|| new.push(g.op(*x), &[]), |(_, local)| *local)
-            };
-            let inputs: SmallVec<[NodeId; 4]> = node.inputs.iter().map(local).collect();
-            let id = new.push(node.op.clone(), &inputs);
-            at.push((m, id));
+        for x in &g.node(m).inputs {
+            let is_new = !all.contains(x) && !members.contains(x) && !operands.contains(x);
+            match (is_new, is_splat(g, *x)) {
+                (true, true) => all.push(*x),
+                (true, false) => operands.push(*x),
+                (false, _) => {}
+            }
         }
-        let local = |x: &NodeId| at.iter().find(|(old, _)| old == x).map(|(_, local)| *local);
-        results.iter().filter_map(local).collect()
-    });
-    let (body, captured) = body.ok()?;
-    debug_assert!(captured.is_empty(), "a region takes all that it uses as operands");
-    Some((body, operands))
+        all.push(m);
+    }
+    Some((Body::of_nodes(g, &operands, &all, results)?, operands))
 }
 
 impl Pass for Fuse {
@@ -169,6 +152,7 @@ impl Pass for Fuse {
             used = needed(g, &regions, &mut members, &mut copies);
         }
         let mut at: Vec<Option<NodeId>> = vec![None; g.len()];
+        let mut bodies = FxHashSet::default();
         // Regions that stay apart, for no more rewrites are allowed.
         let mut apart = vec![false; g.len()];
         let (new, map) = g.rebuild_in(units.order(&regions), |new, old, node, inputs| {
@@ -190,7 +174,7 @@ impl Pass for Fuse {
                     let start = new.len();
                     let mut inside = [&members[..], &copies[r]].concat();
                     inside.sort_unstable();
-                    if record(g, new, &inside, &results, &mut at).is_some() {
+                    if record(g, new, &inside, &results, &mut at, &mut bodies).is_some() {
                         let gone: Totals = members.iter().map(|&m| Totals::of_node(g, m)).sum();
                         cx.applied(RULE, g, old, Totals::since(new, start) - gone);
                     }
@@ -249,15 +233,22 @@ fn needed(
     used
 }
 
-/// Records the region of these operators, and notes in `at` where its results went.
+/// Records the region of these operators, and notes in `at` where its results went. Equal regions have one
+/// of the `bodies`.
 fn record(
     g: &Graph,
     new: &Graph,
     members: &[NodeId],
     results: &[NodeId],
     at: &mut [Option<NodeId>],
+    bodies: &mut FxHashSet<Arc<Body<Op>>>,
 ) -> Option<()> {
-    let (body, operands) = region(g, new, members, results)?;
+    let (body, operands) = region(g, members, results)?;
+    let body = bodies.get(&body).cloned().unwrap_or_else(|| {
+        let body = Arc::new(body);
+        bodies.insert(body.clone());
+        body
+    });
     let outer: Operands = operands.iter().map(|x| at[x.index()]).collect::<Option<_>>()?;
     for (i, result) in results.iter().enumerate() {
         let _at = new.at_origin(g.origin(*result));

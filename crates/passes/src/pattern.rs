@@ -1,5 +1,7 @@
 //! Patterns: the two sides of a rule, read from text once.
 
+use std::mem::discriminant;
+
 use pleach_graph::{Node, NodeId, Operator, Traits};
 use pleach_ops::{Full, Graph, Op};
 use pleach_tensor::Type;
@@ -70,8 +72,13 @@ impl Match {
     }
 }
 
-/// Patterns and the nodes that they must match.
-type Goals<'p> = SmallVec<[(&'p Pattern, NodeId); 8]>;
+/// A pattern and the node that it must match, before others: a list in the frames of calls, for orders are
+/// tried by the thousand.
+struct Goal<'p> {
+    pattern: &'p Pattern,
+    id: NodeId,
+    next: Option<&'p Goal<'p>>,
+}
 
 fn is_constant(name: &str) -> bool {
     name.strip_prefix('c').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
@@ -139,7 +146,7 @@ impl Pattern {
         }
         let root = plain.is_none().then(|| op.clone());
         let mut found = Match { root, ..Match::default() };
-        alternatives(g, op, inputs, args, &Goals::new(), &mut found).then_some(found)
+        alternatives(g, op, inputs, args, None, &mut found).then_some(found)
     }
 
     /// Records the pattern, with the nodes that the left side found. Numbers and splats take the
@@ -203,6 +210,23 @@ impl Pattern {
         }
     }
 
+    /// Is the node what the pattern asks for, but for its operands?
+    fn begins_at(&self, g: &Graph, id: NodeId) -> bool {
+        let begins = |node: &Node<Op>| match (self, &node.op) {
+            (Pattern::Any(_), _) | (Pattern::Splat(_), Op::Full(_)) => true,
+            (Pattern::Number(value), Op::Full(full)) => full.value().to_bits() == value.to_bits(),
+            (Pattern::Splat(_) | Pattern::Number(_), _) => false,
+            (Pattern::Apply(name, plain, args), op) => {
+                let same = match plain {
+                    Some(plain) => discriminant(plain) == discriminant(op),
+                    None => op.name() == *name,
+                };
+                same && node.inputs.len() == args.len()
+            }
+        };
+        matches!(self, Pattern::Any(_)) || g.peek(id, begins) == Some(true)
+    }
+
     fn splat(&self, g: &Graph, found: &Match, like: &Type) -> Option<(Type, f64)> {
         match self {
             Pattern::Number(value) => Some((like.clone(), *value)),
@@ -226,21 +250,20 @@ pub(crate) struct Estimate {
 }
 
 /// Tries the operands of an operator in every order that means the same, then what is left.
-fn alternatives<'p>(
+fn alternatives(
     g: &Graph,
     op: &Op,
     inputs: &[NodeId],
-    args: &'p [Pattern],
-    rest: &Goals<'p>,
+    args: &[Pattern],
+    next: Option<&Goal<'_>>,
     found: &mut Match,
 ) -> bool {
     let (bound, inner) = (found.bound.len(), found.inner.len());
     let mut in_order = |inputs: &[NodeId]| {
-        let mut goals = Goals::from_slice(rest);
-        // The first operand is looked at first.
-        args.iter().zip(inputs).rev().for_each(|(pattern, &id)| goals.push((pattern, id)));
-        let fits = solve(g, goals, found);
-        if !fits {
+        found.steps += inputs.len() as u64;
+        let begins = args.iter().zip(inputs).all(|(pattern, &id)| pattern.begins_at(g, id));
+        let fits = begins && operands(g, args, inputs, next, found);
+        if begins && !fits {
             found.bound.truncate(bound);
             found.inner.truncate(inner);
         }
@@ -250,32 +273,41 @@ fn alternatives<'p>(
     in_order(inputs) || swaps && in_order(&[inputs[1], inputs[0]])
 }
 
-/// The number that a splat repeats.
-fn number(g: &Graph, id: NodeId) -> Option<f64> {
-    g.peek(id, |node| if let Op::Full(full) = &node.op { Some(full.value()) } else { None })?
+/// Solves for all operands, the first one first, and then for what is left.
+fn operands(
+    g: &Graph,
+    args: &[Pattern],
+    inputs: &[NodeId],
+    next: Option<&Goal<'_>>,
+    found: &mut Match,
+) -> bool {
+    match (args, inputs) {
+        ([args @ .., pattern], [inputs @ .., id]) => {
+            operands(g, args, inputs, Some(&Goal { pattern, id: *id, next }), found)
+        }
+        _ => solve(g, next, found),
+    }
 }
 
-fn solve(g: &Graph, mut goals: Goals<'_>, found: &mut Match) -> bool {
-    while let Some((pattern, id)) = goals.pop() {
+/// Goals whose patterns begin at their nodes: what is left is that words mean one node each, and what
+/// is further down.
+fn solve(g: &Graph, mut goal: Option<&Goal<'_>>, found: &mut Match) -> bool {
+    while let Some(&Goal { pattern, id, next }) = goal {
         found.steps += 1;
-        let fits = match pattern {
-            Pattern::Any(name) => found.bind(name, id),
-            Pattern::Splat(name) => number(g, id).is_some() && found.bind(name, id),
-            Pattern::Number(value) => number(g, id).is_some_and(|n| n.to_bits() == value.to_bits()),
-            Pattern::Apply(name, _, args) => {
-                let fits =
-                    |node: &Node<Op>| node.op.name() == *name && node.inputs.len() == args.len();
-                if g.peek(id, fits) != Some(true) {
+        match pattern {
+            Pattern::Any(name) | Pattern::Splat(name) => {
+                if !found.bind(name, id) {
                     return false;
                 }
+            }
+            Pattern::Number(_) => {}
+            Pattern::Apply(_, _, args) => {
                 let node = g.node(id);
                 found.inner.push(id);
-                return alternatives(g, &node.op, &node.inputs, args, &goals, found);
+                return alternatives(g, &node.op, &node.inputs, args, next, found);
             }
-        };
-        if !fits {
-            return false;
         }
+        goal = next;
     }
     true
 }

@@ -12,6 +12,8 @@
 //! forward is kept, what lies between two cuts is computed again, what lies after the last is kept.
 //! Under a limit the pass chooses, among
 //!
+//! - elementwise operators alone, by the least cut between all others and what the gradient reads: next to
+//!   no work;
 //! - cuts by dynamic programming, for segments of many sizes: √n segments of n equal layers, and
 //!   others where layers differ;
 //! - the values of any graph in the order of bytes times the time that they are kept, by the work of
@@ -27,6 +29,7 @@
 //! about thirty plans. Run last, on regions: what a region keeps inside takes no memory.
 
 mod build;
+mod cheap;
 mod segments;
 mod tape;
 
@@ -148,6 +151,9 @@ fn choose(
     let best_of = |tried: Vec<Tried>, best: Tried| {
         tried.into_iter().fold(best, |best, t| if better(&t, &best) { t } else { best })
     };
+    if let Some(kept) = cheap::kept(tape) {
+        best = best_of(vec![attempt(tape, kept, cx)], best);
+    }
     let mut segments = 2u64;
     let mut last: Vec<usize> = Vec::new();
     while segments <= stash.len() as u64 {

@@ -11,7 +11,7 @@
 //! differentiation and [`fold`](crate::Fold).
 
 use pleach_graph::{NodeId, NodeMap};
-use pleach_ops::{Graph, Op};
+use pleach_ops::{Graph, OPERATORS, Op};
 use pleach_tensor::Type;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -29,10 +29,36 @@ const MAX_SWEEPS: usize = 8;
 pub struct Simplify {
     rules: Vec<Rule>,
     /// Rules by the operator at their root, in order.
-    by_root: FxHashMap<&'static str, Vec<Candidate>>,
+    by_root: ByOperator<Vec<Candidate>>,
     /// The operators that operands of roots must be.
-    kinds: FxHashMap<&'static str, Kinds>,
+    kinds: ByOperator<Kinds>,
     sweeps: usize,
+}
+
+/// Something for each operator: a name is looked up only for those that are not in the list.
+#[derive(Clone, Debug)]
+struct ByOperator<T> {
+    listed: Vec<T>,
+    others: FxHashMap<&'static str, T>,
+}
+
+impl<T: Clone + Default> Default for ByOperator<T> {
+    fn default() -> Self {
+        ByOperator { listed: vec![T::default(); OPERATORS.len()], others: FxHashMap::default() }
+    }
+}
+
+impl<T: Clone + Default> ByOperator<T> {
+    fn of(&mut self, name: &'static str) -> &mut T {
+        match OPERATORS.iter().position(|op| op.name == name) {
+            Some(place) => &mut self.listed[place],
+            None => self.others.entry(name).or_default(),
+        }
+    }
+
+    fn get(&self, op: &Op) -> Option<&T> {
+        op.place().map_or_else(|| self.others.get(op.name()), |place| Some(&self.listed[place]))
+    }
 }
 
 /// A set of operators, one bit each: those that a look at the operands of a node tells.
@@ -71,8 +97,8 @@ impl Default for Simplify {
 impl Simplify {
     /// These rules; of two that match, the first fires.
     pub fn new(rules: Vec<Rule>) -> Simplify {
-        let mut by_root: FxHashMap<&'static str, Vec<Candidate>> = FxHashMap::default();
-        let mut kinds: FxHashMap<&'static str, Kinds> = FxHashMap::default();
+        let mut by_root: ByOperator<Vec<Candidate>> = ByOperator::default();
+        let (mut kinds, mut count): (ByOperator<Kinds>, u32) = (ByOperator::default(), 0);
         for (rule, Rule { left, .. }) in rules.iter().enumerate() {
             let Pattern::Apply(root, _, args) = left else { continue };
             let mut needs = SmallVec::new();
@@ -82,12 +108,16 @@ impl Simplify {
                     Pattern::Splat(_) | Pattern::Number(_) => SPLAT,
                     // Operators beyond the number of bits are not looked for.
                     Pattern::Apply(name, ..) => {
-                        let next = Kinds::checked_shl(2, kinds.len() as u32).unwrap_or(0);
-                        *kinds.entry(name).or_insert(next)
+                        let kind = kinds.of(name);
+                        if *kind == 0 {
+                            *kind = Kinds::checked_shl(2, count).unwrap_or(0);
+                            count += 1;
+                        }
+                        *kind
                     }
                 });
             }
-            by_root.entry(root).or_default().push(Candidate { rule, args: needs });
+            by_root.of(root).push(Candidate { rule, args: needs });
         }
         Simplify { rules, by_root, kinds, sweeps: MAX_SWEEPS }
     }
@@ -107,7 +137,7 @@ impl Simplify {
     fn kind(&self, g: &Graph, id: NodeId) -> Kinds {
         let kind = |op: &Op| match op {
             Op::Full(_) => SPLAT,
-            op => self.kinds.get(op.name()).copied().unwrap_or(0),
+            op => self.kinds.get(op).copied().unwrap_or(0),
         };
         g.peek(id, |node| kind(&node.op)).unwrap_or(0)
     }
@@ -125,11 +155,13 @@ impl Simplify {
         uses: u32,
         cx: &mut PassCx<'_>,
     ) -> Option<(&Rule, Match)> {
-        let candidates = self.by_root.get(op.name())?;
+        let candidates = self.by_root.get(op)?;
         let kinds: SmallVec<[Kinds; 4]> = inputs.iter().map(|&x| self.kind(new, x)).collect();
         cx.step(candidates.len() as u64);
+        let mut candidates = candidates.iter().filter(|c| c.fits(&kinds)).peekable();
+        candidates.peek()?;
         let ty = g.ty(old);
-        for candidate in candidates.iter().filter(|c| c.fits(&kinds)) {
+        for candidate in candidates {
             let rule = &self.rules[candidate.rule];
             if !cx.may(rule.name, rule.values) {
                 continue;
@@ -138,12 +170,10 @@ impl Simplify {
             cx.step(found.steps);
             // What something else uses as well costs nothing.
             let is_there = |id| claims.get(id) > 0 && !found.inner.contains(&id);
-            let fits = rule
-                .right
-                .estimate(new, &found, &ty, &is_there)
-                .filter(|right| right.ty == ty)
-                .ok_or("the right side has another type");
-            let allowed = proved(rule, new, &found).and(fits).and_then(|right| {
+            let allowed = proved(rule, new, &found).and_then(|()| {
+                let right = rule.right.estimate(new, &found, &ty, &is_there);
+                let right = right.filter(|right| right.ty == ty);
+                let right = right.ok_or("the right side has another type")?;
                 cheaper(rule, new, op, inputs, &ty, &found, claims, uses, &right)
             });
             match allowed {
@@ -187,7 +217,7 @@ fn cheaper(
     // The whole left side, and of it what loses its last use.
     let mut left = Price::of_inputs(g, op, inputs, ty);
     let mut freed = left;
-    let mut dying: Vec<NodeId> = Vec::new();
+    let mut dying: SmallVec<[NodeId; 4]> = SmallVec::new();
     for &id in &found.inner {
         left += Price::of_node(g, id);
         if dying.contains(&id) {

@@ -3,8 +3,9 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
-use pleach_graph::{NodeId, Operator};
+use pleach_graph::{Node, NodeId, Operator};
 use pleach_ops::{Cost, Graph, Kind, Op};
+use pleach_tensor::Type;
 
 /// Size and work of a graph: every recorded node counts, dead ones too, each run by itself. Also
 /// a change of these.
@@ -26,20 +27,27 @@ pub type Delta = Totals;
 impl Totals {
     /// The totals of a graph.
     pub fn of(g: &Graph) -> Totals {
-        g.ids().map(|id| Totals::of_node(g, id)).sum()
+        let (mut sum, mut several) = (Totals::default(), Vec::new());
+        g.each(|id, node, types| match node.op.family() {
+            None => sum += Totals::of_op(node, types, false),
+            Some(_) => several.push(id),
+        });
+        several.iter().fold(sum, |sum, &id| sum + Totals::of_node(g, id))
+    }
+
+    fn of_op(node: &Node<Op>, types: &[&Type], free: bool) -> Totals {
+        let cost = if free { Cost::FREE } else { node.op.cost(types, &node.ty) };
+        let params = match &node.op {
+            Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
+            _ => 0,
+        };
+        Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params }
     }
 
     /// The totals of one node. A variable is one node, however often it is used.
     pub fn of_node(g: &Graph, id: NodeId) -> Totals {
         let free = is_computed_before(g, id);
-        let totals = g.peek_typed(id, |node, types| {
-            let cost = if free { Cost::FREE } else { node.op.cost(types, &node.ty) };
-            let params = match &node.op {
-                Op::Variable(v) if v.kind() == Kind::Param => v.ty().numel() as i64,
-                _ => 0,
-            };
-            Totals { nodes: 1, flops: cost.flops as i64, bytes: cost.bytes as i64, params }
-        });
+        let totals = g.peek_typed(id, |node, types| Totals::of_op(node, types, free));
         totals.unwrap_or_default()
     }
 
@@ -103,17 +111,19 @@ pub(crate) fn is_computed_by(g: &Graph, id: NodeId, counts: impl Fn(NodeId) -> b
 pub fn live_bytes(g: &Graph) -> u64 {
     let live = g.live();
     let mut last = vec![0; g.len()];
-    for id in g.ids().filter(|id| live[id.index()]) {
-        last[id.index()] = id.index();
-        g.peek(id, |node| node.inputs.iter().for_each(|x| last[x.index()] = id.index()));
-    }
+    let mut own = vec![0; g.len()];
+    g.each(|id, node, _| {
+        if live[id.index()] {
+            last[id.index()] = id.index();
+            node.inputs.iter().for_each(|x| last[x.index()] = id.index());
+            own[id.index()] = if node.inputs.is_empty() { 0 } else { node.ty.bytes() as u64 };
+        }
+    });
     g.roots().iter().for_each(|root| last[root.value.index()] = g.len());
     let mut freed: Vec<u64> = vec![0; g.len() + 1];
     let (mut now, mut peak) = (0u64, 0u64);
     for id in g.ids().filter(|id| live[id.index()]) {
-        let own =
-            g.peek(id, |node| if node.inputs.is_empty() { 0 } else { node.ty.bytes() as u64 });
-        let bytes = own.unwrap_or_default();
+        let bytes = own[id.index()];
         freed[last[id.index()]] += bytes;
         now += bytes;
         peak = peak.max(now);

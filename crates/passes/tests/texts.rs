@@ -1,6 +1,9 @@
 //! Every pass on small graphs: where it fires, and where it must not.
 
+use std::sync::Arc;
+
 use expect_test::expect;
+use pleach_ops::{Fused, Op};
 use pleach_passes::testing::{check, check_unchanged, graph, run};
 use pleach_passes::{Fold, Fuse, Level, PassCx, Prune, Share, Simplify};
 
@@ -233,6 +236,21 @@ fn fuse_makes_one_region_of_a_chain_with_its_constants() {
         return %3
     "#]],
     );
+}
+
+#[test]
+fn equal_regions_are_one_body_in_memory() {
+    let text = format!(
+        "{X}{Y}%1 = mul %x %y\n%2 = exp %1\n%3 = flip(axes:[0]) %2\n%4 = mul %3 %x\n%5 = exp %4
+        %6 = flip(axes:[0]) %5\n%7 = mul %6 %x\n%8 = tanh %7\nreturn %8"
+    );
+    let (new, _) = run(&Fuse::default(), &graph(&text), &mut PassCx::reference(Level::Exact));
+    let new = new.expect("it fires");
+    let fused = |id| if let Op::Fused(fused) = new.op(id) { Some(fused) } else { None };
+    let all: Vec<Fused> = new.ids().filter_map(fused).collect();
+    let [a, b, c] = &all[..] else { panic!("three regions, got {}", all.len()) };
+    assert!(Arc::ptr_eq(a.body(), b.body()));
+    assert_ne!(a.body(), c.body());
 }
 
 #[test]

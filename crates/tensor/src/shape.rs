@@ -16,7 +16,12 @@ pub struct Shape(SmallVec<[usize; 4]>);
 impl Clone for Shape {
     /// As one copy of memory: graphs copy shapes all the time.
     fn clone(&self) -> Self {
-        Shape(SmallVec::from_slice(&self.0))
+        let (mut lengths, rank) = ([0; 4], self.rank());
+        if rank > lengths.len() {
+            return Shape(SmallVec::from_slice(&self.0));
+        }
+        lengths.iter_mut().zip(&self.0).for_each(|(to, &n)| *to = n);
+        Shape(SmallVec::from_buf_and_len(lengths, rank))
     }
 }
 
