@@ -89,33 +89,35 @@ fn again(g: &Graph) -> usize {
     g.ids().filter(|&id| g.op(id) == checkpoint).count()
 }
 
-/// A layer between two products, its gradients, and loops of its own.
-fn layer() -> Graph {
+/// A chain of products and gates, and its gradients: these read both factors of a gate, but not the product
+/// that both are made of.
+fn gates() -> Graph {
     let g = Graph::new();
-    let [x, w, v] = ["x", "w", "v"].map(|name| g.input(name, F32, [16, 16]));
-    let hidden = x.matmul(w).tanh().exp().sin().tanh();
-    let loss = hidden.matmul(v).square().sum_all();
+    let mut y = g.input("x", F32, [16, 16]);
+    let weights: Vec<_> = (0..6).map(|i| g.input(&format!("w{i}"), F32, [16, 16])).collect();
+    for w in &weights {
+        let product = y.matmul(*w);
+        y = product.tanh() * product.sigmoid();
+    }
+    let loss = y.square().sum_all();
     g.output("loss", loss.id());
-    for (name, grad) in ["dw", "dv"].iter().zip(g.grad(loss, &[w, v])) {
-        g.output(name, grad.id());
+    for (i, grad) in g.grad(loss, &weights).iter().enumerate() {
+        g.output(&format!("dw{i}"), grad.id());
     }
     g
 }
 
 #[test]
-fn under_a_limit_loops_are_computed_again_and_products_are_not() {
-    let g = layer();
-    let plain = PassCx::reference(Level::Exact).peak_of(&g);
+fn loops_are_computed_again_before_products_are() {
+    let g = gates();
     let mut cx = PassCx::reference(Level::Exact);
-    cx.max_peak_bytes = Some(plain - 1024);
+    let plain = cx.peak_of(&g);
+    // The lowest peak that can be reached.
+    cx.max_peak_bytes = Some(0);
     let new = run(&Remat, &g, &mut cx).0.expect("it fires");
     let products = |g: &Graph| g.ids().filter(|&id| matches!(g.op(id), Op::MatMul(_))).count();
     assert_eq!(products(&new), products(&g), "{new}");
-    assert!(cx.peak_of(&new) <= plain - 1024 && again(&new) > 0);
-    // A product is computed again only where nothing else is enough.
-    cx.max_peak_bytes = Some(0);
-    let least = run(&Remat, &g, &mut cx).0.expect("it fires");
-    assert!(cx.peak_of(&least) <= cx.peak_of(&new));
+    assert!(cx.peak_of(&new) < plain * 7 / 8 && again(&new) > 0);
 }
 
 /// The outputs of both graphs are equal, bit by bit.
