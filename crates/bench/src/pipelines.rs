@@ -121,7 +121,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Row>, Box<dyn Error>> {
             if pipeline == "default" {
                 let peak = Size::of(&training.step)?.peak as u64;
                 ways.extend(options.peak.iter().map(|per_cent| {
-                    let limit = peak * per_cent / 100;
+                    let limit = peak.saturating_mul(*per_cent) / 100;
                     let name = format!("{per_cent} % of the peak");
                     let way = Way::new(&name, move || Compile::default().max_peak_bytes(limit));
                     Way { limited: true, ..way }

@@ -9,8 +9,8 @@ use petgraph::visit::EdgeRef;
 /// sink passes; of several such sets the one that is nearest to the sinks.
 ///
 /// Vertices are numbered as their weights are, and one without a weight is in no set; an edge is a pair
-/// of a vertex and the next. A source that is a sink is a path by itself. `None` if no set separates them, or if
-/// the sum of the weights does not fit `u64`.
+/// of a vertex and the next. A source that is a sink is a path by itself. `None` if no set separates them, if
+/// the sum of the weights does not fit `u64`, or if a number is that of no vertex.
 ///
 /// **Source** Ford and Fulkerson 1956: the least cut has the weight of the largest flow, which Dinic's
 /// algorithm finds. Time at most O(vertices² · edges), in practice far less.
@@ -28,16 +28,21 @@ pub fn least_cut(
     sources: &[usize],
     sinks: &[usize],
 ) -> Option<Vec<bool>> {
+    let named = edges.iter().flat_map(|&(a, b)| [a, b]).chain(sources.iter().chain(sinks).copied());
+    if named.max().is_some_and(|v| v >= weights.len()) {
+        return None;
+    }
     let sum = weights.iter().flatten().try_fold(0u64, |sum, &w| sum.checked_add(w))?;
     // More than any set weighs, so no flow through vertices with weights fills it.
     let endless = sum.checked_add(1)?;
     let mut network: DiGraph<(), u64> = DiGraph::new();
-    let [from, to] = [network.add_node(()), network.add_node(())];
+    let [start, from, to] = [(); 3].map(|()| network.add_node(()));
+    // No sum of flows is more than this, so none overflows.
+    network.add_edge(start, from, endless);
     // Each vertex is an edge of its weight, from where paths come in to where they go out.
     let ends: Vec<[NodeIndex; 2]> =
         weights.iter().map(|_| [network.add_node(()), network.add_node(())]).collect();
-    let vertices: Vec<_> = ends.iter().zip(weights).collect();
-    for (&[enter, leave], weight) in vertices {
+    for (&[enter, leave], weight) in ends.iter().zip(weights) {
         network.add_edge(enter, leave, weight.unwrap_or(endless));
     }
     for &(a, b) in edges {
@@ -49,7 +54,7 @@ pub fn least_cut(
     for &v in sinks {
         network.add_edge(ends[v][1], to, endless);
     }
-    let (flow, flows) = dinics(&network, from, to);
+    let (flow, flows) = dinics(&network, start, to);
     if flow >= endless {
         return None;
     }
@@ -124,5 +129,9 @@ mod tests {
         assert_eq!(cut, Some(vec![false, false, true]));
         assert_eq!(least_cut(&[None; 3], &chain, &[0], &[2]), None);
         assert_eq!(least_cut(&[Some(u64::MAX); 3], &chain, &[0], &[2]), None);
+        let heavy = [None, None, Some(u64::MAX - 1)];
+        assert_eq!(least_cut(&heavy, &chain, &[0, 1], &[0, 1]), None, "two paths without a weight");
+        assert_eq!(least_cut(&heavy, &chain, &[0, 1], &[2]), Some(vec![false, false, true]));
+        assert_eq!(least_cut(&heavy, &[(0, 3)], &[0], &[2]), None, "there is no such vertex");
     }
 }
