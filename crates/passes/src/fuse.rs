@@ -27,6 +27,7 @@ use smallvec::SmallVec;
 
 use again::Again;
 use ahead::Ahead;
+pub(crate) use grow::fusible;
 use grow::{Units, is_splat};
 
 use crate::{Class, Classes, Delta, Outcome, Pass, PassCx, PassError, Totals};

@@ -43,7 +43,8 @@ pub(super) struct Units<'g> {
     front: i64,
 }
 
-pub(super) fn fusible(op: &Op) -> bool {
+/// May it be part of a region?
+pub(crate) fn fusible(op: &Op) -> bool {
     op.traits().has(Traits::ELEMENTWISE) && {
         let identity =
             matches!(op, Op::StopGradient(_) | Op::StraightThrough(_) | Op::Checkpoint(_));

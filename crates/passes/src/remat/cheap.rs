@@ -1,16 +1,17 @@
 //! What is computed again for next to nothing: values that loops make of what is kept anyway.
 
-use pleach_graph::{NodeId, Operator, Traits, least_cut};
+use pleach_graph::{NodeId, least_cut};
 use pleach_ops::Op;
 
 use super::tape::Tape;
+use crate::fuse::fusible;
 
 /// Most values for which the least cut is looked for.
 const MOST: usize = 10_000;
 
 /// Is one run of a loop over its operands all that it takes?
 fn is_cheap(op: &Op) -> bool {
-    matches!(op, Op::Fused(_)) || op.traits().has(Traits::ELEMENTWISE)
+    matches!(op, Op::Fused(_)) || fusible(op)
 }
 
 /// What is kept if only elementwise operators are computed again, such that the bytes that are kept for the
