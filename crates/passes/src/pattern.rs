@@ -341,4 +341,14 @@ mod tests {
         let (u, v) = (g.input("u", F32, [2]), g.input("v", F32, [2]));
         assert!(p.matches(&g, &pleach_ops::Add.into(), &[(x * y).id(), (u * v).id()]).is_none());
     }
+
+    #[test]
+    fn operators_inside_are_told_apart() {
+        let g = Graph::raw();
+        let (x, y) = (g.input("x", F32, [2]), g.input("y", F32, [2]));
+        let p = Pattern::parse("add(mul(a, neg(b)), d)").unwrap();
+        let matches = |v: Var<'_>| p.matches(&g, &pleach_ops::Add.into(), &[v.id(), y.id()]);
+        assert!(matches(x * -y).is_some() && matches(-x * y).is_some());
+        assert!(matches(x / -y).is_none() && matches(x * y.abs()).is_none());
+    }
 }
