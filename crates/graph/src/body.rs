@@ -9,8 +9,9 @@ use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use crate::graph::{Inner, canonical_order};
+use crate::interner::Key;
 use crate::origin::OriginId;
-use crate::tape::{Inputs, Key, Node, Tape};
+use crate::tape::{Inputs, Node, Tape};
 use crate::{FrameError, Graph, NodeId, Operator, Traits, TypeError};
 
 /// A body under construction.

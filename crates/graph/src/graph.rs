@@ -10,8 +10,9 @@ use pleach_tensor::Type;
 use smallvec::SmallVec;
 
 use crate::body::Frame;
+use crate::interner::Key;
 use crate::origin::{OriginId, Origins};
-use crate::tape::{Inputs, Key, MAX_OPERANDS, Node, Tape};
+use crate::tape::{Inputs, MAX_OPERANDS, Node, Tape};
 use crate::{BuildError, BuildErrors, NodeId, Operator, Origin, Simpler, Site, Traits, TypeError};
 
 /// Rewrites that one [`Graph::push`] may chain before it records the node as it stands.

@@ -20,6 +20,7 @@ mod dot;
 mod error;
 mod graph;
 mod id;
+mod interner;
 mod jvp;
 mod operator;
 mod origin;

@@ -3,7 +3,6 @@
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -11,6 +10,7 @@ use pleach_tensor::Type;
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
+use crate::interner::{Interner, Key};
 use crate::origin::OriginId;
 use crate::{NodeId, Operator, Slot};
 
@@ -37,39 +37,21 @@ pub(crate) struct Tape<O> {
     /// Nodes whose edges are drawn: the first ones. See [`Tape::draw_edges`].
     drawn: usize,
     pub(crate) origins: Vec<OriginId>,
-    interner: HashTable<Interned>,
-    /// Nodes that the interner was told of: the first ones. See [`Tape::intern`].
-    interned: usize,
-}
-
-/// A node in the interner, with its hash: growing the table and passing over other nodes of the
-/// same bucket touch no node.
-#[derive(Clone, Copy, Debug)]
-struct Interned {
-    hash: u32,
-    index: u32,
+    /// Of the first nodes. See [`Tape::intern`].
+    interner: Interner,
 }
 
 impl<O> Default for Tape<O> {
     fn default() -> Self {
-        let (dag, interner) = (DiGraph::default(), HashTable::new());
-        Tape { dag, drawn: 0, origins: Vec::new(), interner, interned: 0 }
+        let (dag, interner) = (DiGraph::default(), Interner::default());
+        Tape { dag, drawn: 0, origins: Vec::new(), interner }
     }
 }
-
-/// What the interner keeps of the hash of a node.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key(u32);
 
 impl Key {
     pub(crate) fn new<O: Operator>(op: &O, inputs: &[NodeId]) -> Self {
         let hash = BuildHasherDefault::<FxHasher>::default().hash_one((op, inputs));
         Key((hash ^ (hash >> 32)) as u32)
-    }
-
-    /// The table takes its tag from the top bits and its bucket from the low ones.
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 
@@ -97,24 +79,16 @@ impl<O: Operator> Tape<O> {
     /// Tells the interner of nodes that were appended because they were known to be new: what a pass builds and
     /// nobody pushes to is never interned.
     pub(crate) fn intern(&mut self) {
-        if self.interned == self.len() {
+        if self.interner.len() == self.len() {
             return;
         }
         // What was reserved was for the nodes of the whole graph.
         let room = self.dag.capacity().0.max(self.len()) - self.interner.len();
-        self.interner.reserve(room, |at| Key::spread(at.hash));
-        for index in self.interned..self.len() {
-            let node = self.node(index);
-            let key = Key::new(&node.op, &node.inputs);
-            self.remember(key, index);
+        self.interner.reserve(room);
+        for index in self.interner.len()..self.len() {
+            let node = &self.dag[NodeIndex::new(index)];
+            self.interner.insert(Key::new(&node.op, &node.inputs), &node.inputs);
         }
-    }
-
-    /// Makes the next node one that is found.
-    fn remember(&mut self, key: Key, index: usize) {
-        let at = Interned { hash: key.0, index: index as u32 };
-        self.interner.insert_unique(Key::spread(key.0), at, |at| Key::spread(at.hash));
-        self.interned = index + 1;
     }
 
     /// Appends a node that is known to be no twin, to be interned when somebody asks for it.
@@ -125,12 +99,11 @@ impl<O: Operator> Tape<O> {
 
     /// As [`Tape::find`]; all nodes must have been interned.
     pub(crate) fn find_key(&self, key: Key, op: &O, inputs: &[NodeId]) -> Option<usize> {
-        debug_assert_eq!(self.interned, self.len(), "nodes that are not found");
-        let same = |at: &Interned| {
-            let node = || self.node(at.index as usize);
-            at.hash == key.0 && node().inputs.as_slice() == inputs && node().op == *op
-        };
-        self.interner.find(Key::spread(key.0), same).map(|at| at.index as usize)
+        debug_assert_eq!(self.interner.len(), self.len(), "nodes that are not found");
+        self.interner.find(key, inputs, |index| {
+            let node = self.node(index);
+            node.inputs.as_slice() == inputs && node.op == *op
+        })
     }
 
     /// Draws the edges of the nodes that were appended since the last time: operands are enough to
@@ -163,14 +136,12 @@ impl<O: Operator> Tape<O> {
         origin: OriginId,
         twin: bool,
     ) -> usize {
-        debug_assert_eq!(self.interned, self.len(), "nodes that are not found");
-        let index = self.append_new(node, origin);
-        if twin {
-            self.interned = index + 1;
-        } else {
-            self.remember(key, index);
+        debug_assert_eq!(self.interner.len(), self.len(), "nodes that are not found");
+        match twin {
+            true => self.interner.skip(),
+            false => self.interner.insert(key, &node.inputs),
         }
-        index
+        self.append_new(node, origin)
     }
 
     /// For every node: do `results` need it?

@@ -127,22 +127,21 @@ impl Pass for Fuse {
             return Ok(Outcome::Unchanged);
         }
         let (units, mut regions) = self.regions(g, cx);
+        let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); g.len()];
+        for (i, r) in regions.iter().enumerate() {
+            r.iter().for_each(|&r| members[r].push(NodeId::new(i)));
+        }
         let mut ahead = Vec::new();
         if cx.may(AHEAD, Class::KernelExact) {
             let count = regions.iter().enumerate().filter(|(i, r)| **r == Some(*i)).count();
             let most = cx.max_rewrites.map_or(usize::MAX, |left| left.saturating_sub(count));
-            ahead = Ahead::new(g, *self).find(&mut regions, most, cx);
-        }
-        let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); g.len()];
-        for (i, r) in regions.iter().enumerate() {
-            r.iter().for_each(|&r| members[r].push(NodeId::new(i)));
+            ahead = Ahead::new(g, *self).find(&mut regions, &mut members, most, cx);
         }
         if members.iter().all(Vec::is_empty) {
             return Ok(Outcome::Unchanged);
         }
         let mut used = results(g, &regions);
-        let mut copies = vec![Vec::new(); g.len()];
-        let mut again = Vec::new();
+        let (mut copies, mut again) = (Vec::new(), Vec::new());
         if cx.may(AGAIN, Class::KernelExact) {
             let count = members.iter().filter(|members| !members.is_empty()).count();
             let done = count + ahead.len();
@@ -173,7 +172,8 @@ impl Pass for Fuse {
                     let results: Vec<NodeId> =
                         members.iter().copied().filter(|m| used[m.index()]).collect();
                     let start = new.len();
-                    let mut inside = [&members[..], &copies[r]].concat();
+                    let copies = copies.get(r).map_or(&[][..], Vec::as_slice);
+                    let mut inside = [&members[..], copies].concat();
                     inside.sort_unstable();
                     if record(g, new, &inside, &results, &mut at, &mut bodies).is_some() {
                         let gone: Totals = members.iter().map(|&m| Totals::of_node(g, m)).sum();

@@ -72,6 +72,10 @@ impl<'a, 'g> Again<'a, 'g> {
         most: usize,
         cx: &mut PassCx<'_>,
     ) -> (Vec<NodeId>, Vec<Vec<NodeId>>) {
+        let large = |x: NodeId| g.ty(x).bytes() >= limits.recompute_from;
+        if !g.ids().any(large) {
+            return (Vec::new(), Vec::new());
+        }
         let mut root = vec![false; g.len()];
         g.roots().iter().for_each(|r| root[r.value.index()] = true);
         let operands = |r: usize| match regions[r] {

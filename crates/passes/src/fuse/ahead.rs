@@ -57,17 +57,14 @@ impl<'g> Ahead<'g> {
         Ahead { g, limits, live: g.live(), root }
     }
 
-    /// Moves parts of regions, at most `most`; answers their values.
+    /// Moves parts of regions, of these `members`, at most `most`; answers their values.
     pub(super) fn find(
         &self,
         regions: &mut [Option<usize>],
+        members: &mut [Vec<NodeId>],
         most: usize,
         cx: &mut PassCx<'_>,
     ) -> Vec<NodeId> {
-        let mut members: Vec<Vec<NodeId>> = vec![Vec::new(); regions.len()];
-        for (i, region) in regions.iter().enumerate() {
-            region.iter().for_each(|&r| members[r].push(NodeId::new(i)));
-        }
         let (mut homes, mut moved) = (vec![Home::Anywhere; regions.len()], Vec::new());
         for r in 0..members.len() {
             for &m in &members[r] {
@@ -97,6 +94,7 @@ impl<'g> Ahead<'g> {
             // A region of one operator stays as it is.
             if let ([only], false) = (&members[r][..], moved.is_empty()) {
                 regions[only.index()] = None;
+                members[r].clear();
             }
         }
         moved

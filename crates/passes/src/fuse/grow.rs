@@ -36,9 +36,11 @@ struct Unit {
 pub(super) struct Units<'g> {
     g: &'g Graph,
     limits: Fuse,
-    /// What a live node that was looked at began or joined; units that became one lead on.
+    /// The node that began what a live node that was looked at is in; units that became one lead on.
     of: Vec<Option<usize>>,
     units: Vec<Unit>,
+    /// For a node that began one, which of the units that is.
+    number: Vec<u32>,
     /// The first place that is taken.
     front: i64,
 }
@@ -71,8 +73,8 @@ impl<'g> Units<'g> {
     /// Puts every live node into a unit.
     pub(super) fn grow(g: &'g Graph, limits: Fuse, cx: &mut PassCx<'_>) -> Units<'g> {
         let n = g.len();
-        let (of, units) = (vec![None; n], vec![Unit::default(); n]);
-        let mut units = Units { g, limits, of, units, front: 0 };
+        let (of, number) = (vec![None; n], vec![0; n]);
+        let mut units = Units { g, limits, of, units: Vec::new(), number, front: 0 };
         let live = g.live();
         let (mut root, mut assigned) = (vec![false; n], vec![false; n]);
         for r in g.roots() {
@@ -88,7 +90,7 @@ impl<'g> Units<'g> {
                 .filter_map(|(user, _)| units.unit(*user))
                 .collect();
             cx.step(1 + (node.inputs.len() + users.len()) as u64);
-            users.sort_unstable_by_key(|&u| units.units[u].place);
+            users.sort_unstable_by_key(|&u| units.at(u).place);
             users.dedup();
             if !matches!(node.op, Op::Broadcast(_)) {
                 units.merge_updates(&mut users, id, cx);
@@ -96,7 +98,7 @@ impl<'g> Units<'g> {
             let outside = root[i] || users.len() > 1;
             let joins = if fusible(&node.op) { users.first().copied() } else { None };
             let grown = joins.and_then(|u| {
-                let unit = &units.units[u];
+                let unit = units.at(u);
                 let operands = joined(g, &unit.operands, id, &node.inputs);
                 let alike = g.node(NodeId::new(u)).ty.shape() == node.ty.shape();
                 let results = unit.results + usize::from(outside);
@@ -115,9 +117,23 @@ impl<'g> Units<'g> {
                 (i, Unit { operands, size, results: 1, updates, place })
             });
             units.of[i] = Some(u);
-            units.units[u] = unit;
+            if u == i {
+                units.number[i] = units.units.len() as u32;
+                units.units.push(unit);
+            } else {
+                *units.at_mut(u) = unit;
+            }
         }
         units
+    }
+
+    /// The unit that a node began.
+    fn at(&self, u: usize) -> &Unit {
+        &self.units[self.number[u] as usize]
+    }
+
+    fn at_mut(&mut self, u: usize) -> &mut Unit {
+        &mut self.units[self.number[u] as usize]
     }
 
     /// The unit that a node is in.
@@ -131,17 +147,17 @@ impl<'g> Units<'g> {
 
     /// Number of operators of a unit's region, and of the values that it reads.
     pub(super) fn extent(&self, unit: usize) -> (usize, usize) {
-        (self.units[unit].size, self.units[unit].operands.len())
+        (self.at(unit).size, self.at(unit).operands.len())
     }
 
     /// All that a unit reads.
     pub(super) fn operands(&self, unit: usize) -> &Operands {
-        &self.units[unit].operands
+        &self.at(unit).operands
     }
 
     /// Where a unit is in the order of units.
     pub(super) fn place(&self, unit: usize) -> i64 {
-        self.units[unit].place
+        self.at(unit).place
     }
 
     /// All nodes: first those that need nothing, as they were, then the others unit by unit, each
@@ -150,7 +166,7 @@ impl<'g> Units<'g> {
     pub(super) fn order(&self, regions: &[Option<usize>]) -> Vec<NodeId> {
         let place = |id: &NodeId| match regions[id.index()].or_else(|| self.unit(*id)) {
             _ if self.g.node(*id).inputs.is_empty() => i64::MIN,
-            Some(unit) => self.units[unit].place,
+            Some(unit) => self.at(unit).place,
             None => i64::MAX,
         };
         let mut order: Vec<NodeId> = self.g.ids().collect();
@@ -160,7 +176,7 @@ impl<'g> Units<'g> {
 
     /// Of the units that use `x`, in order, makes regions that update variables one.
     fn merge_updates(&mut self, users: &mut Vec<usize>, x: NodeId, cx: &mut PassCx<'_>) {
-        let updates = |units: &Self, u: usize| units.units[u].updates && units.units[u].size > 0;
+        let updates = |units: &Self, u: usize| units.at(u).updates && units.at(u).size > 0;
         let Some(first) = users.iter().copied().find(|&u| updates(self, u)) else { return };
         let shape = |u: usize| self.g.node(NodeId::new(u)).ty.shape().clone();
         let others: Vec<usize> =
@@ -174,7 +190,7 @@ impl<'g> Units<'g> {
 
     /// Makes the regions `a` and, later in the order, `b` one, while node `x` is looked at.
     fn merge(&mut self, a: usize, b: usize, x: NodeId, cx: &mut PassCx<'_>) -> bool {
-        let (first, second) = (&self.units[a], &self.units[b]);
+        let (first, second) = (self.at(a), self.at(b));
         let inside = |x: &NodeId| self.unit(*x).is_some_and(|u| u == a || u == b);
         let mut operands = Operands::new();
         for &o in first.operands.iter().chain(&second.operands) {
@@ -190,13 +206,13 @@ impl<'g> Units<'g> {
             return false;
         }
         let Some(mut before) = self.needed_by(b, a, x, cx) else { return false };
-        before.sort_unstable_by_key(|&u| self.units[u].place);
+        before.sort_unstable_by_key(|&u| self.at(u).place);
         for u in before.into_iter().rev() {
             self.front -= 1;
-            self.units[u].place = self.front;
+            self.at_mut(u).place = self.front;
         }
-        let place = self.units[a].place;
-        self.units[a] = Unit { operands, size, results, updates: true, place };
+        let place = self.at(a).place;
+        *self.at_mut(a) = Unit { operands, size, results, updates: true, place };
         self.of[b] = Some(a);
         true
     }
@@ -214,7 +230,7 @@ impl<'g> Units<'g> {
         let mut next = 0;
         let mut from = b;
         loop {
-            for &o in &self.units[from].operands {
+            for &o in &self.at(from).operands {
                 cx.step(1);
                 match self.unit(o).filter(|_| o > x) {
                     Some(u) if u == a && from == b => {}
