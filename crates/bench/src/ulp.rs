@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// A function by name; all of them if none is named.
     #[arg(long)]
     function: Vec<String>,
+    /// `pow` with this exponent only, one of those of the proof.
+    #[arg(long, allow_negative_numbers = true)]
+    exponent: Vec<f32>,
     /// Every how many numbers one is taken, in the order of their bits.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     stride: u64,
@@ -83,6 +86,11 @@ pub(crate) fn run(
     if let Some(name) = options.function.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("there is no function {name:?}; there are {}", known.join(", ")).into());
     }
+    if let Some(exponent) = options.exponent.iter().find(|y| !EXPONENTS.contains(y)) {
+        return Err(
+            format!("{exponent} is no exponent of the proof; there are {EXPONENTS:?}").into()
+        );
+    }
     let asked = |name| options.function.is_empty() || options.function.iter().any(|f| f == name);
     let (sums, progress, stride) = (options.sums, !options.quiet, options.stride);
     let all = (1u64 << 32).div_ceil(stride);
@@ -97,7 +105,8 @@ pub(crate) fn run(
         done(measured(f.name, None, sweep.run(|[x]| (f.record)(x), |i| [number(i)], exact)?))?;
     }
     // The exponent is an operand: of a constant, powers become products and roots.
-    for exponent in EXPONENTS.into_iter().filter(|_| asked(POW)) {
+    let chosen = |y: &f32| options.exponent.is_empty() || options.exponent.contains(y);
+    for exponent in EXPONENTS.into_iter().filter(|y| asked(POW) && chosen(y)) {
         let sweep = sweep(&format!("{POW} {exponent}"), all, 0.0);
         let swept = sweep.run(|[x, y]| x.pow(y), |i| [number(i), exponent], power)?;
         done(measured(POW, Some(exponent), swept))?;
@@ -145,7 +154,8 @@ mod tests {
 
     fn options(function: &[&str], sums: bool) -> Options {
         let function = function.iter().map(ToString::to_string).collect();
-        Options { function, stride: 40_009, pairs: 100_000, sums, quiet: true }
+        let exponent = Vec::new();
+        Options { function, exponent, stride: 40_009, pairs: 100_000, sums, quiet: true }
     }
 
     #[test]
@@ -179,5 +189,15 @@ mod tests {
     fn unknown_names_are_refused() {
         let error = run(&options(&["exq"], false), |_| Ok(())).expect_err("refused");
         assert!(error.to_string().contains("ln_1p"), "{error}");
+        let exponent = |y| Options { exponent: vec![y], ..options(&["pow"], true) };
+        let error = run(&exponent(0.3), |_| Ok(())).expect_err("refused");
+        assert!(error.to_string().contains("-7.3"), "{error}");
+        let mut found = Vec::new();
+        let done = |m: Measured| {
+            found.push(m.exponent);
+            Ok(())
+        };
+        run(&exponent(-7.3), done).expect("it runs");
+        assert_eq!(found, [Some(-7.3)], "one alone");
     }
 }

@@ -57,7 +57,11 @@ impl Arena {
         let mut in_place = 0;
         for leaf in &leaves {
             let at = leaf.at;
-            let Kernel::Loop { inputs, outputs: written, .. } = leaf.kernel else { continue };
+            let (Kernel::Loop { inputs, outputs: written, .. }
+            | Kernel::LoopReduce { inputs, outputs: written, .. }) = leaf.kernel
+            else {
+                continue;
+            };
             for y in written {
                 let s = y.buffer.0 as usize;
                 if bytes(s).is_none() || first[s] != at || owner[s] != s {

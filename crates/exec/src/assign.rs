@@ -169,6 +169,10 @@ pub(crate) fn map_slices(kernel: &mut Kernel, f: &dyn Fn(&mut Slice)) {
         Kernel::Loop { inputs, outputs, .. }
         | Kernel::Attention { inputs, outputs, .. }
         | Kernel::Entropy { inputs, outputs } => inputs.iter_mut().chain(outputs).for_each(f),
+        Kernel::LoopReduce { inputs, outputs, reduced, .. } => {
+            let reduced = reduced.iter_mut().map(|(_, slice)| slice);
+            inputs.iter_mut().chain(outputs).chain(reduced).for_each(f);
+        }
         Kernel::Reduce { input, output, .. }
         | Kernel::ArgMax { input, output, .. }
         | Kernel::ArgMin { input, output, .. }

@@ -31,6 +31,7 @@ mod lower_fused;
 mod lower_half;
 mod lower_pool;
 mod lower_product;
+mod lower_reduced;
 mod lower_scan;
 mod once;
 mod order;

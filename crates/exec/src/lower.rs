@@ -9,14 +9,16 @@ use pleach_kernels::{
 };
 use pleach_ops::{Graph, Op, Variable};
 use pleach_tensor::{DType, Tensor, Type};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::borders::Padded;
 use crate::lower_fused::Siblings;
 use crate::lower_half::takes_halves;
 use crate::lower_pool::Pools;
 use crate::lower_product::{Joined, factors};
+use crate::lower_reduced::{Made, Reductions};
 use crate::once::Once;
+use crate::order::Lies;
 use crate::scalar::ScalarBuilder;
 use crate::state::bytes;
 
@@ -54,6 +56,9 @@ pub(crate) struct Lowered {
     splat_storage: FxHashMap<Scalar, BufferId>,
     /// Reshapes that only products read: they join axes and take no memory.
     pub(crate) joined: FxHashMap<NodeId, Joined>,
+    /// Reductions that loops may do, and memory of products.
+    pub(crate) reductions: Reductions,
+    pub(crate) products: FxHashSet<BufferId>,
     /// Memory with zeros around a value.
     pub(crate) padded: FxHashMap<BufferId, Padded>,
     /// Nodes that became views.
@@ -107,9 +112,16 @@ impl Lowered {
         let siblings = Siblings::new(nodes, live);
         let mut pools = Pools::new(nodes, live, asked);
         let factors = factors(nodes, live);
+        // Threads share a loop of the graph by rows, which they tell of loops and reductions.
+        let reductions = match self.depth {
+            0 => Reductions::new(nodes, live, asked),
+            _ => Reductions::default(),
+        };
+        let outside = std::mem::replace(&mut self.reductions, reductions);
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
             let id = NodeId::new(i);
-            if self.values.contains_key(&id) || self.splats.contains_key(&id) {
+            let known = self.values.contains_key(&id) || self.splats.contains_key(&id);
+            if known || self.reductions.gone.contains(&id) {
                 continue;
             }
             if let Op::Scan(scan) = &node.op {
@@ -130,6 +142,7 @@ impl Lowered {
             }
             self.node(id, node, &types);
         }
+        self.reductions = outside;
     }
 
     pub(crate) fn storage(&mut self, storage: Storage) -> BufferId {
@@ -195,7 +208,7 @@ impl Lowered {
                 return;
             }
             Lowering::View(view) => self.view(id, node.inputs[0], &view, ty),
-            Lowering::Scalar(op) => self.elementwise(id, op, node, types),
+            Lowering::Scalar(op) => return self.elementwise(id, op, node, types),
             Lowering::Concat { axis } => self.concat(id, axis, node, types),
             Lowering::Pad { before, value } => self.pad(id, (&before, value), node, types[0]),
             Lowering::Interpret => self.interpret(id, node),
@@ -242,7 +255,7 @@ impl Lowered {
     }
 
     /// One operator as a loop of its own; splats are constants of the program.
-    fn elementwise(&mut self, id: NodeId, op: ScalarOp, node: &Node<Op>, types: &[&Type]) -> Slice {
+    fn elementwise(&mut self, id: NodeId, op: ScalarOp, node: &Node<Op>, types: &[&Type]) {
         let memory: Vec<NodeId> =
             node.inputs.iter().copied().filter(|x| !self.splats.contains_key(x)).collect();
         let inputs: Vec<Slice> = memory.iter().map(|&x| self.value(x)).collect();
@@ -261,9 +274,8 @@ impl Lowered {
             .collect();
         let y = builder.apply(op, types, &args);
         let program = builder.finish(&[y]);
-        let output = self.alike(&node.ty, &inputs);
-        self.emit(id, Kernel::Loop { program, inputs, outputs: vec![output.clone()] });
-        output
+        let lies = Lies::together(inputs.iter().map(Lies::of));
+        self.looped(id, program, inputs, &[Made { node: id, ty: node.ty.clone(), lies }]);
     }
 
     fn concat(&mut self, id: NodeId, axis: usize, node: &Node<Op>, types: &[&Type]) -> Slice {

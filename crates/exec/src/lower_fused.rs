@@ -1,12 +1,13 @@
 //! Lowering of fused regions: one loop for all of its results that are asked for.
 
 use pleach_graph::{Body, Node, NodeId};
-use pleach_kernels::{Kernel, Lowering, Slice};
+use pleach_kernels::{Lowering, Slice};
 use pleach_ops::{Fused, Op};
 use pleach_tensor::Type;
 use rustc_hash::FxHashMap;
 
 use crate::lower::Lowered;
+use crate::lower_reduced::Made;
 use crate::order::Lies;
 use crate::scalar::region;
 
@@ -66,13 +67,12 @@ impl Lowered {
         let inputs: Vec<Slice> = node.inputs.iter().map(|&x| self.value(x)).collect();
         let types = fused.body().result_types().collect::<Vec<_>>();
         let lies = lies(fused.body(), &inputs);
-        let memory =
-            |&result: &usize| self.memory(types[result], &lies[fused.body().results()[result]]);
-        let outputs: Vec<Slice> = results.iter().map(memory).collect();
-        for (&(id, _), slice) in found.iter().zip(&outputs) {
-            self.values.insert(id, slice.clone());
-        }
-        self.emit(id, Kernel::Loop { program, inputs, outputs });
+        let made = found.iter().zip(&results).map(|(&(node, _), &result)| Made {
+            node,
+            ty: types[result].clone(),
+            lies: lies[fused.body().results()[result]].clone(),
+        });
+        self.looped(id, program, inputs, &made.collect::<Vec<_>>());
         true
     }
 }

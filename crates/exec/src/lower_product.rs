@@ -120,6 +120,7 @@ impl Lowered {
         });
         let dtype = node.ty.dtype();
         let c = self.fresh(&node.ty.with_dtype(dtype.compute()));
+        self.products.insert(c.buffer);
         self.emit(id, Kernel::Gemm { a, b, c: c.clone() });
         self.narrowed(id, c, dtype)
     }

@@ -75,11 +75,6 @@ impl Lowered {
         lying.and_then(|lying| permuted(&lying, &inverse)).unwrap_or(packed)
     }
 
-    /// New memory for what is computed element by element of these operands.
-    pub(crate) fn alike(&mut self, ty: &Type, operands: &[Slice]) -> Slice {
-        self.memory(ty, &Lies::together(operands.iter().map(Lies::of)))
-    }
-
     /// New memory for a value that lies so.
     pub(crate) fn memory(&mut self, ty: &Type, lies: &Lies) -> Slice {
         match lies {

@@ -11,6 +11,11 @@ pub(crate) fn flops(kernel: &Kernel) -> u64 {
             let ops = program.instrs.iter().filter(|instr| counts(instr.op)).count();
             times(outputs.first().map_or(0, numel), ops as u64)
         }
+        Kernel::LoopReduce { program, inputs, reduced, .. } => {
+            let counts = |op: ScalarOp| !matches!(op, ScalarOp::Copy | ScalarOp::Const(_));
+            let ops = program.instrs.iter().filter(|instr| counts(instr.op)).count();
+            times(inputs.first().map_or(0, numel), (ops + reduced.len()) as u64)
+        }
         Kernel::Gemm { a, c, .. } => {
             let axes = a.slice.dims.len().saturating_sub(a.columns);
             let terms: u64 = a.slice.dims[axes..].iter().map(|&n| n as u64).product();

@@ -167,7 +167,7 @@ fn the_generator_reaches_every_kind_of_kernel() {
         let kernels = report.kernels.iter().map(|(&k, &n)| (k, n)).chain(once);
         kernels.chain(more).for_each(|(k, n)| *kinds.entry(k).or_insert(0) += n);
     }
-    assert_eq!(kinds.len(), 14, "{kinds:?}");
+    assert_eq!(kinds.len(), 15, "{kinds:?}");
     assert!(kinds.values().all(|&n| n >= 10), "{kinds:?}");
 }
 

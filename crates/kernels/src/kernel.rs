@@ -22,6 +22,18 @@ pub enum Kernel {
         /// One slice an output of the program.
         outputs: Vec<Slice>,
     },
+    /// Elementwise work some of whose results are reduced as they come: along the last axes, which these
+    /// outputs lack. A row is what joins to one element, of 2 to [`MAX_ROW`](crate::MAX_ROW) elements.
+    LoopReduce {
+        /// What is computed: what is written, and then what is reduced.
+        program: ScalarProgram,
+        /// One slice an input of the program.
+        inputs: Vec<Slice>,
+        /// One slice each of the first outputs of the program.
+        outputs: Vec<Slice>,
+        /// One each of the others: what joins two elements, and the result.
+        reduced: Vec<(ReduceOp, Slice)>,
+    },
     /// Reduction of `axes`, which the output lacks.
     Reduce {
         /// What joins two elements.
@@ -276,6 +288,7 @@ impl Kernel {
     pub fn name(&self) -> &'static str {
         match self {
             Kernel::Loop { .. } => "loop",
+            Kernel::LoopReduce { .. } => "loop_reduce",
             Kernel::Reduce { .. } => "reduce",
             Kernel::ArgMax { .. } => "argmax",
             Kernel::ArgMin { .. } => "argmin",
@@ -330,6 +343,7 @@ impl Kernel {
     pub fn inputs(&self) -> Vec<&Slice> {
         match self {
             Kernel::Loop { inputs, .. }
+            | Kernel::LoopReduce { inputs, .. }
             | Kernel::Cumulative { inputs, .. }
             | Kernel::Linalg { inputs, .. }
             | Kernel::Attention { inputs, .. }
@@ -365,6 +379,9 @@ impl Kernel {
             Kernel::Loop { outputs, .. }
             | Kernel::Attention { outputs, .. }
             | Kernel::Entropy { outputs, .. } => outputs.iter().collect(),
+            Kernel::LoopReduce { outputs, reduced, .. } => {
+                outputs.iter().chain(reduced.iter().map(|(_, slice)| slice)).collect()
+            }
             Kernel::Linalg { work, output, .. } | Kernel::Winograd { work, output, .. } => {
                 vec![work, output]
             }

@@ -53,6 +53,7 @@ mod linalg;
 mod loop_layout;
 mod loop_plan;
 mod loop_run;
+mod loop_small;
 mod lowering;
 mod math;
 mod matrix;
@@ -98,6 +99,7 @@ pub use gemm::wants_rows;
 #[cfg(feature = "library")]
 pub use gemm::{Layout, library_gemm};
 pub use kernel::Kernel;
+pub use loop_plan::{MAX_ROW, loop_reduces};
 pub use lowering::{
     Axes, CumulativeOp, LinalgOp, Lowering, RandomOp, ReduceOp, View, Window, Windows, WinogradOp,
 };

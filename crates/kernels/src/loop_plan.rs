@@ -16,9 +16,12 @@ use smallvec::SmallVec;
 
 use crate::bind::Start;
 use crate::loop_layout::Layout;
+use crate::reduce_order::{BLOCK, GROUP, LANES, LinesArgs, loops};
 use crate::space::{Space, by_stride};
 use crate::tile_fn::TileFn;
-use crate::{Axes, Fault, Scalar, ScalarProgram, Slice, Strides, check};
+use crate::vector::Entry;
+use crate::widen::widened;
+use crate::{Axes, Fault, ReduceOp, Scalar, ScalarProgram, Slice, Strides, check};
 
 /// Most inputs and outputs of a loop.
 pub(crate) const MAX_STREAMS: usize = 128;
@@ -109,6 +112,17 @@ pub(crate) struct Tiles {
     pub(crate) count: usize,
 }
 
+/// Most elements of a row that a loop reduces: a block, which is joined in one way.
+pub const MAX_ROW: usize = BLOCK;
+
+/// A register that is reduced at the end of a tile, row by row.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) from: Loc,
+    pub(crate) stream: usize,
+    pub(crate) lines: Entry<LinesArgs>,
+}
+
 /// A checked loop.
 #[derive(Debug)]
 pub(crate) struct LoopPlan {
@@ -126,6 +140,10 @@ pub(crate) struct LoopPlan {
     pub(crate) ops: Vec<TileOp>,
     /// Outputs written at the end of a tile: (from, stream).
     pub(crate) stores: Vec<(Loc, usize)>,
+    /// Registers that are reduced then, the elements of a row, and of how many axes rows there are.
+    pub(crate) folds: Vec<Fold>,
+    pub(crate) row: usize,
+    pub(crate) lead: usize,
     /// Bytes of the tile buffer in use.
     pub(crate) scratch: usize,
 }
@@ -136,11 +154,37 @@ impl LoopPlan {
         inputs: &[Slice],
         outputs: &[Slice],
     ) -> Result<LoopPlan, Fault> {
+        LoopPlan::reducing(program, inputs, outputs, &[])
+    }
+
+    /// A loop of which results are reduced, too: the last outputs of the program.
+    pub(crate) fn with_rows(
+        program: &ScalarProgram,
+        inputs: &[Slice],
+        outputs: &[Slice],
+        reduced: &[(ReduceOp, Slice)],
+    ) -> Result<LoopPlan, Fault> {
+        let wide = widened(program, &program.registers()?);
+        LoopPlan::reducing(wide.as_ref().unwrap_or(program), inputs, outputs, reduced)
+    }
+
+    fn reducing(
+        program: &ScalarProgram,
+        inputs: &[Slice],
+        written: &[Slice],
+        reduced: &[(ReduceOp, Slice)],
+    ) -> Result<LoopPlan, Fault> {
+        let whole = written.first().or(inputs.first()).map_or(&[][..], |slice| &slice.dims);
+        let spread = reduced.iter().map(|(_, slice)| spread(slice, whole));
+        let outputs =
+            written.iter().cloned().map(Ok).chain(spread).collect::<Result<Vec<_>, _>>()?;
+        let outputs = &outputs[..];
         let types = check_loop(program, inputs, outputs)?;
         let all: Vec<&Slice> = inputs.iter().chain(outputs).collect();
-        // Elements are independent: walk in the order of the first output's memory.
+        // Elements are independent: walk in the order of the first output's memory; rows as they are.
         let order = match outputs.first() {
-            Some(y) => by_stride(&y.dims, &y.strides),
+            Some(y) if reduced.is_empty() => by_stride(&y.dims, &y.strides),
+            Some(y) => (0..y.dims.len()).collect(),
             None => Axes::new(),
         };
         let dims: Axes = order.iter().map(|&i| outputs[0].dims[i]).collect();
@@ -149,17 +193,32 @@ impl LoopPlan {
         let refs: Vec<&[isize]> = strides.iter().map(|s| &s[..]).collect();
         let space = Space::new(&dims, &refs);
         let numel = if outputs.is_empty() { 0 } else { space.numel() };
+        let (row, lead) = match reduced {
+            [] => (1, 0),
+            [(_, first), ..] => rows(&space.dims, whole, first.dims.len())?,
+        };
 
         // The longest tile whose slots fit, for preference into the cache.
         let width = types.iter().map(|t| t.size()).max().unwrap_or(1);
         let cached = [1024, 512, 256].map(|len| (len, CACHE));
         let larger = [256, 128, 64, 32, 16].map(|len| (len, SCRATCH));
-        let fitting = cached.into_iter().chain(larger).find_map(|(len, budget)| {
-            let tiles = Tiles::new(&space.dims, numel, len);
-            let layout = Layout::new(program, &types, inputs, outputs, &space, &tiles);
-            let bytes = (tiles.len * width).next_multiple_of(64);
-            (layout.slots * bytes <= budget).then_some((tiles, layout, bytes))
-        });
+        let many = Some((GROUP * row, CACHE)).filter(|(len, _)| *len > 1024);
+        let long = [1024, 512].map(|len| (len, SCRATCH));
+        let lengths: SmallVec<[(usize, usize); 11]> = match reduced {
+            [] => cached.into_iter().chain(larger).collect(),
+            // Rows are reduced side by side, so many of them; long ones may need many slots.
+            _ => many.into_iter().chain(cached).chain(larger).chain(long).collect(),
+        };
+        let fitting =
+            lengths.into_iter().filter(|(len, _)| *len >= row).find_map(|(len, budget)| {
+                let tiles = match reduced {
+                    [] => Tiles::new(&space.dims, numel, len),
+                    _ => Tiles::of_rows(&space.dims, numel, row, len),
+                };
+                let layout = Layout::new(program, &types, inputs, outputs, &space, &tiles);
+                let bytes = (tiles.len * width).next_multiple_of(64);
+                (layout.slots * bytes <= budget).then_some((tiles, layout, bytes))
+            });
         let (tiles, mut layout, bytes) = fitting.ok_or(Fault::TooManyRegisters)?;
         layout.scale(bytes);
 
@@ -171,6 +230,14 @@ impl LoopPlan {
             strides,
         };
         let loads = layout.modes.into_iter().enumerate();
+        let first = inputs.len() + written.len();
+        let (folded, stores) = layout.stores.into_iter().partition::<Vec<_>, _>(|s| s.1 >= first);
+        let fold = |(from, stream): (Loc, usize)| {
+            let (op, slice) = &reduced[stream - first];
+            let loops = loops(*op, slice.dtype).ok_or(Fault::Unsupported { dtype: slice.dtype })?;
+            let lines = if row < LANES { loops.short } else { loops.lines };
+            Ok(Fold { from, stream, lines })
+        };
         Ok(LoopPlan {
             tiles,
             grain,
@@ -179,10 +246,50 @@ impl LoopPlan {
             numbers: layout.numbers,
             constants: layout.constants,
             ops: layout.ops,
-            stores: layout.stores,
+            stores,
+            folds: folded.into_iter().map(fold).collect::<Result<_, Fault>>()?,
+            row,
+            lead,
             scratch: layout.slots * bytes,
         })
     }
+}
+
+/// Is this a loop that can reduce results as they come? See [`Kernel::LoopReduce`](crate::Kernel::LoopReduce).
+pub fn loop_reduces(
+    program: &ScalarProgram,
+    inputs: &[Slice],
+    outputs: &[Slice],
+    reduced: &[(ReduceOp, Slice)],
+) -> bool {
+    LoopPlan::with_rows(program, inputs, outputs, reduced).is_ok()
+}
+
+/// A slice without the last axes, as one that repeats its elements along them.
+fn spread(slice: &Slice, dims: &[usize]) -> Result<Slice, Fault> {
+    let lead = slice.dims.len();
+    if lead >= dims.len() {
+        return Err(Fault::Shape { expected: dims.to_vec(), got: slice.dims.to_vec() });
+    }
+    check::shape(slice, &dims[..lead])?;
+    let mut all = slice.clone();
+    all.dims = Axes::from_slice(dims);
+    all.strides.resize(dims.len(), 0);
+    Ok(all)
+}
+
+/// The elements of a row, whose axes are those from `lead` on, and how many of the joined axes are before
+/// them.
+fn rows(joined: &[usize], dims: &[usize], lead: usize) -> Result<(usize, usize), Fault> {
+    let row = dims[lead..].iter().product();
+    let (mut inner, mut before) = (1, joined.len());
+    while inner < row && before > 0 {
+        before -= 1;
+        inner *= joined[before];
+    }
+    let fits = (2..=MAX_ROW).contains(&row) && inner == row;
+    fits.then_some((row, before))
+        .ok_or(Fault::Shape { expected: dims.to_vec(), got: dims.to_vec() })
 }
 
 /// Number, lengths and element types of the slices against the program; the registers' types.
@@ -232,6 +339,18 @@ impl Tiles {
         let rows_per_tile = (len / inner).min(rows);
         let (len, count) = (rows_per_tile * inner, rows.div_ceil(rows_per_tile));
         Tiles { dims, per_row: 0, len, count }
+    }
+
+    /// Tiles of whole rows of `row` elements, along any axes, of at most `len`, which is no less than a row.
+    /// Long ones are tiles by themselves: a number for each row is one for the tile then.
+    fn of_rows(dims: &[usize], numel: usize, row: usize, len: usize) -> Tiles {
+        let (several, rows) = ((len / row).max(1), numel / row);
+        if row >= len / 2 && dims.last() == Some(&row) && rows > 0 {
+            return Tiles { dims: Axes::from_slice(dims), per_row: 1, len: row, count: rows };
+        }
+        let several = several.min(rows).max(1);
+        let count = rows.div_ceil(several);
+        Tiles { dims: Axes::from_slice(dims), per_row: 0, len: several * row, count }
     }
 
     /// First element (row-major) and number of elements of a tile.

@@ -6,8 +6,9 @@ use std::ops::Range;
 use crate::Pool;
 use crate::bind::Mem;
 use crate::copy::{for_size, load, store};
-use crate::loop_plan::{Bits, Constant, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
+use crate::loop_plan::{Bits, Constant, Fold, Loc, LoopPlan, MAX_STREAMS, Mode, SCRATCH, Stream};
 use crate::program::{Failure, Step};
+use crate::reduce_order::{BLOCK, LANES, LinesArgs};
 use crate::space::{Place, offset_of};
 use crate::tile_fn::{MAX_ARGS, TileArgs};
 
@@ -94,6 +95,9 @@ impl LoopPlan {
                     }
                     (op.f)(TileArgs { n, dst: tile.at(op.dst), args });
                 }
+                for fold in &self.folds {
+                    self.fold(mem, fold, start, n, &tile);
+                }
                 for &(from, o) in &self.stores {
                     let Stream { start: first, size, strides } = &self.streams[o];
                     let (dst, src) = (mem.first(*first), tile.at(from));
@@ -102,6 +106,32 @@ impl LoopPlan {
                     });
                 }
             }
+        }
+    }
+
+    /// Reduces the rows of a tile.
+    ///
+    /// # Safety
+    /// As for [`LoopPlan::task`]; the range is whole rows, whose registers were computed.
+    unsafe fn fold(&self, mem: Mem<'_>, fold: &Fold, start: usize, n: usize, tile: &Tile) {
+        let (lines, Stream { start: first, size, strides }) =
+            (n / self.row, &self.streams[fold.stream]);
+        let mut sums = [MaybeUninit::<u64>::uninit(); BLOCK / 2];
+        let out = sums.as_mut_ptr().cast();
+        // SAFETY: the register is one of the plan.
+        let x = unsafe { tile.at(fold.from) }.cast_const();
+        let (stride, lanes) = (self.row as isize, std::hint::black_box(LANES));
+        let (dims, strides) = (&self.tiles.dims[..self.lead], &strides[..self.lead]);
+        // SAFETY: rows have two elements at least, so a tile has no more rows than there is room for.
+        unsafe {
+            (fold.lines)(LinesArgs { x, stride, n: self.row, lines, out, out_stride: 1, lanes });
+            let to = mem.first(*first);
+            for_size!(size, T => {
+                match dims {
+                    [] => *to.cast::<T>() = *out.cast::<T>(),
+                    _ => store::<T>(to.cast(), out.cast(), dims, strides, start / self.row, lines),
+                }
+            });
         }
     }
 

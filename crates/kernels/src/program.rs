@@ -123,7 +123,7 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
     if let Kernel::Repeat { length, reverse, body } = kernel {
         return Ok(Box::new(RepeatPlan::new(*length, *reverse, body, checker)?));
     }
-    let in_place = matches!(kernel, Kernel::Loop { .. });
+    let in_place = matches!(kernel, Kernel::Loop { .. } | Kernel::LoopReduce { .. });
     checker.operands(&kernel.inputs(), &kernel.outputs(), in_place)?;
     Ok(match kernel {
         Kernel::Loop { program, inputs, outputs } => {
@@ -131,8 +131,11 @@ pub(crate) fn prepare(kernel: &Kernel, checker: Checker<'_>) -> Result<Box<dyn S
             let program = wide.as_ref().unwrap_or(program);
             match OnePlan::new(program, inputs, outputs)? {
                 Some(one) => Box::new(one),
-                None => Box::new(LoopPlan::new(program, inputs, outputs)?),
+                None => LoopPlan::new(program, inputs, outputs)?.step(),
             }
+        }
+        Kernel::LoopReduce { program, inputs, outputs, reduced } => {
+            Box::new(LoopPlan::with_rows(program, inputs, outputs, reduced)?)
         }
         Kernel::Reduce { op, axes, input, output } => {
             ReducePlan::new(*op, axes, input, output)?.step()

@@ -20,7 +20,7 @@ pub(crate) const BLOCK: usize = 1024;
 /// Interleaved sequences of a block.
 pub(crate) const LANES: usize = 32;
 /// Lines whose sequences are joined together.
-const GROUP: usize = 16;
+pub(crate) const GROUP: usize = 16;
 /// Sequences of a line that are left when lines go on side by side.
 const SIDE: usize = 8;
 /// Columns that are reduced side by side.

@@ -1,6 +1,9 @@
 //! A fused loop has the bits of its instructions run one at a time, also in place.
 
-use pleach_kernels::{Kernel, Reg, Scalar, ScalarOp, ScalarProgram, Slice};
+use pleach_kernels::{
+    Axes, Fault, Kernel, MAX_ROW, ProgramError, ReduceOp, Reg, Scalar, ScalarOp, ScalarProgram,
+    Slice, loop_reduces,
+};
 use pleach_tensor::{BF16, DType, F16, F32, F64, I32};
 use proptest::prelude::*;
 
@@ -188,4 +191,102 @@ fn many_registers_shorten_tiles_until_they_are_refused() {
             assert_eq!(err.fault, Fault::TooManyRegisters);
         }
     }
+}
+
+/// A loop with results that are reduced along the axes from `lead` on, and the same as a loop and
+/// reductions; all in places of their own.
+fn reducing(bench: &mut Bench, dims: &[usize], lead: usize, count: usize) -> [Vec<Kernel>; 2] {
+    let types = [F32, F32, F64, BF16].to_vec();
+    let mut p = program(&mut bench.rng, types.clone(), count);
+    let registers: Vec<DType> =
+        types.iter().copied().chain(p.instrs.iter().map(|i| i.op.result(i.dtype))).collect();
+    let inputs: Vec<Slice> = types.iter().map(|&t| bench.input(t, dims, false)).collect();
+    let (mut outputs, mut whole) = (vec![], vec![]);
+    for _ in 0..bench.rng.below(3) {
+        let reg = bench.rng.below(registers.len());
+        p.outputs.push(Reg(reg as u16));
+        outputs.push(bench.output(registers[reg], dims));
+        whole.push(bench.output(registers[reg], dims));
+    }
+    let wide: Vec<usize> = (0..registers.len()).filter(|&r| registers[r].is_wide()).collect();
+    let (mut reduced, mut apart) = (vec![], vec![]);
+    let axes: Axes = (lead..dims.len()).collect();
+    for _ in 0..1 + bench.rng.below(3) {
+        let reg = bench.rng.pick(&wide);
+        p.outputs.push(Reg(reg as u16));
+        let op = bench.rng.pick(&[ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod]);
+        reduced.push((op, bench.output(registers[reg], &dims[..lead])));
+        let input = bench.output(registers[reg], dims);
+        let output = bench.output(registers[reg], &dims[..lead]);
+        apart.push(Kernel::Reduce { op, axes: axes.clone(), input: input.clone(), output });
+        whole.push(input);
+    }
+    let one = Kernel::LoopReduce { program: p.clone(), inputs: inputs.clone(), outputs, reduced };
+    let several = Kernel::Loop { program: p, inputs, outputs: whole };
+    [vec![one], [vec![several], apart].concat()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn a_loop_reduces_with_the_bits_of_reductions(
+        rank in 1usize..=4, count in 1usize..20, long: bool, seed: u64,
+    ) {
+        let mut bench = Bench::new(seed);
+        let mut dims = bench.rng.dims(rank);
+        let lead = bench.rng.below(rank);
+        if long {
+            dims = vec![bench.rng.below(5), 2 + bench.rng.below(MAX_ROW - 1)];
+        }
+        let lead = if long { 1 } else { lead };
+        let row: usize = dims[lead..].iter().product();
+        prop_assume!((2..=MAX_ROW).contains(&row));
+        let [one, several] = reducing(&mut bench, &dims, lead, count);
+        let (Kernel::LoopReduce { program, inputs, outputs, reduced }, true) = (&one[0], true) else {
+            unreachable!("made so")
+        };
+        prop_assert!(loop_reduces(program, inputs, outputs, reduced));
+        let [got, want] = [&one, &several].map(|kernels| bench.run(kernels.clone()));
+        let written = |kernels: &[Kernel]| -> Vec<Slice> {
+            let several = kernels.len() > 1;
+            let of = |(i, kernel): (usize, &Kernel)| -> Vec<Slice> {
+                let all = kernel.outputs().into_iter().cloned();
+                // What the reductions read is no result.
+                if several && i == 0 { all.take(outputs.len()).collect() } else { all.collect() }
+            };
+            kernels.iter().enumerate().flat_map(of).collect()
+        };
+        for (y, z) in written(&one).iter().zip(&written(&several)) {
+            for index in indices(&y.dims) {
+                let (got, want) = (read(&got, y, &index), read(&want, z, &index));
+                prop_assert!(same(got, want), "{dims:?} {lead} at {index:?}: {got:?}, {want:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_a_loop_cannot_reduce_are_refused() {
+    let fault = |dims: &[usize], change: fn(&mut Slice)| {
+        let mut bench = Bench::new(3);
+        let (x, mut y) = (bench.input(F32, dims, false), bench.output(F32, &dims[..1]));
+        change(&mut y);
+        let mut program = ScalarProgram::single(ScalarOp::Neg, F32);
+        program.outputs = vec![Reg(1)];
+        let (inputs, reduced) = (vec![x], vec![(ReduceOp::Sum, y)]);
+        let fits = loop_reduces(&program, &inputs, &[], &reduced);
+        let kernel = Kernel::LoopReduce { program, inputs, outputs: vec![], reduced };
+        let made = bench.try_program(vec![kernel]).map_err(|ProgramError { fault, .. }| fault);
+        assert_eq!(fits, made.is_ok());
+        made.err()
+    };
+    assert_eq!(fault(&[5, 7], |_| ()), None);
+    assert_eq!(fault(&[5, MAX_ROW], |_| ()), None);
+    for dims in [[5, 1], [5, 0], [5, MAX_ROW + 1]] {
+        assert!(matches!(fault(&dims, |_| ()), Some(Fault::Shape { .. })), "{dims:?}");
+    }
+    assert!(matches!(fault(&[5, 7], |y| y.dims[0] = 4), Some(Fault::Shape { .. })));
+    let whole = |y: &mut Slice| *y = Slice::new(y.buffer, F32, 0, &[5, 7]);
+    assert!(matches!(fault(&[5, 7], whole), Some(Fault::Shape { .. } | Fault::OutOfBounds { .. })));
+    assert_eq!(fault(&[5, 7], |y| y.dtype = I32), Some(Fault::DType { expected: F32, got: I32 }));
 }

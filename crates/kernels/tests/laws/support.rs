@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use pleach_kernels::{
-    AlignedBuf, Axes, Bound, BufferId, BufferSpec, Kernel, Pool, Program, RunError, Slice, Strides,
-    run,
+    AlignedBuf, Axes, Bound, BufferId, BufferSpec, Kernel, Pool, Program, ProgramError, RunError,
+    Slice, Strides, run,
 };
 use pleach_tensor::{DType, Element, Key, for_dtype};
 
@@ -203,9 +203,12 @@ impl Bench {
     }
 
     pub(crate) fn program(&self, kernels: Vec<Kernel>) -> Program {
+        self.try_program(kernels).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    pub(crate) fn try_program(&self, kernels: Vec<Kernel>) -> Result<Program, ProgramError> {
         let spec = |(b, &writable): (&AlignedBuf, _)| BufferSpec { bytes: b.len(), writable };
-        let specs = self.buffers.iter().zip(&self.writable).map(spec).collect();
-        Program::new(kernels, specs).unwrap_or_else(|e| panic!("{e}"))
+        Program::new(kernels, self.buffers.iter().zip(&self.writable).map(spec).collect())
     }
 
     /// The buffers after a run.
