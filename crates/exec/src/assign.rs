@@ -135,7 +135,11 @@ impl Lowered {
         };
         let mut writers = uses.of(from.buffer).iter().copied().filter(writes);
         let (at, None) = (writers.next()?, writers.next()) else { return None };
-        let Kernel::Loop { inputs, outputs, .. } = &self.instrs[at].kernel else { return None };
+        let (Kernel::Loop { inputs, outputs, .. } | Kernel::LoopReduce { inputs, outputs, .. }) =
+            &self.instrs[at].kernel
+        else {
+            return None;
+        };
         if !outputs.contains(from) {
             return None;
         }

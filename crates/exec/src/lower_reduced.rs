@@ -29,8 +29,8 @@ struct Reduction {
 pub(crate) struct Reductions {
     /// Those of a value.
     of: FxHashMap<NodeId, Vec<Reduction>>,
-    /// Values that are read otherwise, too.
-    read: FxHashSet<NodeId>,
+    /// By node: is the value read otherwise, too?
+    read: Vec<bool>,
     /// Values that were reduced and not written.
     pub(crate) gone: FxHashSet<NodeId>,
 }
@@ -38,24 +38,24 @@ pub(crate) struct Reductions {
 impl Reductions {
     /// The reductions of live nodes; values of nodes `asked` are read later.
     pub(crate) fn new(nodes: &[&Node<Op>], live: &[bool], asked: &[usize]) -> Reductions {
-        let mut found = Reductions::default();
-        found.read.extend(asked.iter().map(|&i| NodeId::new(i)));
+        let read = vec![false; nodes.len()];
+        let mut found = Reductions { read, ..Reductions::default() };
+        asked.iter().for_each(|&i| found.read[i] = true);
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
-            let types: Vec<&Type> = node.inputs.iter().map(|x| &nodes[x.index()].ty).collect();
-            let lowering = node.op.lower(&types, &node.ty);
-            if let ([x], [of], Lowering::Reduce { op, axes }) =
-                (&node.inputs[..], &types[..], lowering)
+            if let [x] = node.inputs[..]
+                && let of = &nodes[x.index()].ty
+                && let Lowering::Reduce { op, axes } = node.op.lower(&[of], &node.ty)
             {
                 let (rank, lead) = (of.rank(), node.ty.rank());
                 let row = of.shape()[lead.min(rank)..].iter().product();
                 let last = axes.iter().copied().eq(lead..rank) && (2..=MAX_ROW).contains(&row);
                 if last && of.dtype().is_wide() {
                     let reduction = Reduction { node: NodeId::new(i), op, ty: node.ty.clone() };
-                    found.of.entry(*x).or_default().push(reduction);
+                    found.of.entry(x).or_default().push(reduction);
                     continue;
                 }
             }
-            found.read.extend(&node.inputs);
+            node.inputs.iter().for_each(|x| found.read[x.index()] = true);
         }
         found
     }
@@ -103,7 +103,9 @@ impl Lowered {
 
     /// Which results are written and which reductions are done, if any can be.
     fn split(&self, program: &ScalarProgram, inputs: &[Slice], made: &[Made]) -> Option<Split> {
-        if inputs.iter().any(|x| self.products.contains(&x.buffer)) {
+        let is_reduced = |made: &Made| self.reductions.of.contains_key(&made.node);
+        if !made.iter().any(is_reduced) || inputs.iter().any(|x| self.products.contains(&x.buffer))
+        {
             return None;
         }
         let mut split = Split { program: program.clone(), written: vec![], reduced: vec![] };
@@ -114,8 +116,7 @@ impl Lowered {
             let rows = made.lies == Lies::Rows;
             let fits = |r: &&Reduction| rows && *rank.get_or_insert(r.ty.rank()) == r.ty.rank();
             let done: Vec<Reduction> = all.iter().filter(fits).cloned().collect();
-            if done.len() < all.len() || all.is_empty() || self.reductions.read.contains(&made.node)
-            {
+            if done.len() < all.len() || all.is_empty() || self.reductions.read[made.node.index()] {
                 split.written.push(i);
                 split.program.outputs.push(program.outputs[i]);
             }

@@ -103,6 +103,26 @@ fn a_region_is_lowered_once() {
 }
 
 #[test]
+fn a_variable_is_updated_in_place_by_a_loop_that_reduces() {
+    let params = Params::seeded(1);
+    let g = Graph::new();
+    let buffer = params.buffer("w", F32, [4, 8], Init::ones());
+    let y = g.param(&buffer).abs() * 2.0;
+    g.assign_param(&buffer, y);
+    g.output("s", y.sum([1]).id());
+    let mut plan = Plan::compile(&g, &[], Options { threads: 1, fallback: false }).unwrap();
+    let mut state = State::new(&params);
+    for want in [16.0, 32.0] {
+        let no: [Tensor; 0] = [];
+        let sums = plan.run(&mut state, &no).unwrap().tensor("s").unwrap();
+        assert_eq!(sums.to_f64s(), [want; 4]);
+        assert_eq!(state.value("w").unwrap().to_f64s(), [want / 8.0; 32]);
+    }
+    let report = plan.report();
+    assert_eq!((report.kernels["loop_reduce"], report.updated_in_place), (1, 1), "{report}");
+}
+
+#[test]
 fn other_reductions_stay_apart() {
     let first = |g: &Graph, x: Var<'_>, _: Var<'_>| g.output("s", x.abs().sum([0]).id());
     assert_eq!(counts(first), [1, 1, 0], "not the last axes");
